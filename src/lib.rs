@@ -1,0 +1,10 @@
+//! hookswitch: takes events off RabbitMQ and hands them out as webhooks.
+//!
+//! The crate's map, in reading order:
+//!
+//! - [`ids`], `event`: what an event is, and the receipt that travels with it
+//! - [`validation`]: what is wrong with a document
+//!
+
+pub mod ids;
+pub mod validation;
