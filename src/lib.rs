@@ -3,8 +3,10 @@
 //! The crate's map, in reading order:
 //!
 //! - [`ids`], `event`: what an event is, and the receipt that travels with it
+//! - [`kazoo`]: what Kazoo's messages mean; pure
 //! - [`validation`]: what is wrong with a document
 //!
 
 pub mod ids;
+pub mod kazoo;
 pub mod validation;

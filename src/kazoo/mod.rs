@@ -1,0 +1,33 @@
+//! What Kazoo's messages mean. Pure: nothing here does I/O, keeps state or knows an actor.
+//!
+//! In reading order:
+//! - [`notifications`], [`kind`], [`table`]: what Kazoo publishes, as data, one row per kind
+//! - `skim`, [`head`]: the few fields of an event that routing needs, read in one pass
+//! - [`classify`]: which kind an event is
+//! - [`database`], [`owner`]: whose it is
+//! - [`segment`], [`routing`]: where it would be published
+//! - [`normalise`], [`coerce`], [`payload`]: what a hook is sent
+//! - `selection`, [`bindings`]: which events a hook takes
+//! - [`catalogue`]: the hooks on offer, and sample payloads
+
+pub mod bindings;
+pub mod catalogue;
+pub mod classify;
+pub mod coerce;
+pub mod database;
+pub mod head;
+pub mod kind;
+pub mod normalise;
+pub mod notifications;
+pub mod owner;
+pub mod payload;
+pub mod routing;
+pub mod segment;
+mod selection;
+mod skim;
+pub mod table;
+
+use serde_json::{Map, Value};
+
+/// A JSON object: an event as it was published, a payload as it is sent, a hook's `custom_data`.
+pub type Object = Map<String, Value>;

@@ -1,0 +1,330 @@
+//! What a hook is sent for an event: the fields, their names and their types, per kind.
+//!
+//! The payload does not depend on the hook; [`finish`] adds what does.
+
+use serde_json::Value;
+
+use crate::ids::AccountId;
+use crate::kazoo::Object;
+use crate::kazoo::classify::is_loopback_name;
+use crate::kazoo::coerce::{integer, is_true, number};
+use crate::kazoo::kind::Kind;
+use crate::kazoo::normalise::{normalise, without_nulls};
+
+/// The payload of `event` for every hook that takes it. `account` is whose the event turned out to be, which a call
+/// event itself need not say. `reserved_ccv_keys` are the channel variables that stay inside.
+pub fn payload(kind: Kind, event: Object, account: AccountId, reserved_ccv_keys: &[String]) -> Object {
+    match kind {
+        Kind::ChannelCreate | Kind::ChannelAnswer => channel(event, account, reserved_ccv_keys).hook_event(kind),
+        Kind::ChannelBridge => bridge(event, account, reserved_ccv_keys).hook_event(kind),
+        Kind::ChannelDestroy => destroy(event, account, reserved_ccv_keys).hook_event(kind),
+        Kind::Parking(_) => parking(event, account),
+        Kind::Object { action, object_type } => object(&event, account, action, object_type),
+        Kind::Sms | Kind::Mms => message(&event, account),
+        // A notification goes out whole; so would the kinds that no hook takes.
+        _ => normalise(event),
+    }
+}
+
+/// The payload of a one-off hook: the `Data` that came with it.
+pub fn one_off_payload(mut event: Object) -> Object {
+    match event.remove("Data") {
+        Some(Value::Object(fields)) => normalise(fields),
+        _ => Object::new(),
+    }
+}
+
+/// The payload as one hook gets it: its `custom_data` over the event's fields, then the cluster's id.
+///
+/// `type` and `action` of `custom_data` select events and are not sent.
+pub fn finish(mut payload: Object, custom_data: &Object, cluster_id: &str) -> Object {
+    for (key, value) in custom_data {
+        if key != "type" && key != "action" {
+            payload.insert(key.clone(), value.clone());
+        }
+    }
+    payload.insert("cluster_id".into(), cluster_id.into());
+    payload
+}
+
+/// Why a notification's one-off hook is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OneOffError {
+    #[error("the notification carries no hook")]
+    MissingHook,
+    #[error("the one-off hook has no uri")]
+    MissingUri,
+}
+
+/// The hook document that a callflow's notification carries in `Hook`. Its values still need validation.
+pub fn one_off_hook(event: &Object) -> Result<Object, OneOffError> {
+    let hook = event.get("Hook").and_then(Value::as_object).ok_or(OneOffError::MissingHook)?;
+    if !hook.get("uri").is_some_and(Value::is_string) {
+        return Err(OneOffError::MissingUri);
+    }
+    let known = ONE_OFF_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), hook.get(*key)?.clone())));
+    let mut document: Object = known.filter(|(_, value)| !value.is_null()).collect();
+    if let Some(retries) = document.get_mut("retries")
+        && let Some(number) = integer(retries)
+    {
+        *retries = Value::Number(number);
+    }
+    Ok(document)
+}
+
+const ONE_OFF_KEYS: [&str; 6] = ["_id", "uri", "http_verb", "retries", "pvt_account_id", "custom_data"];
+
+const CHANNEL_VARS: &str = "Custom-Channel-Vars";
+
+/// What Kazoo keeps to itself of a parking event, beside its channel variables.
+const PARKING_HEADERS: [&str; 5] = ["Node", "Msg-ID", "App-Name", "App-Version", "Event-Category"];
+
+/// A payload that is being written. Absent and null values leave no key behind.
+#[derive(Default)]
+struct Fields(Object);
+
+impl Fields {
+    fn put(mut self, key: &str, value: Option<impl Into<Value>>) -> Self {
+        if let Some(value) = value.map(Into::into).filter(|value: &Value| !value.is_null()) {
+            self.0.insert(key.into(), value);
+        }
+        self
+    }
+
+    fn hook_event(self, kind: Kind) -> Object {
+        self.put("hook_event", kind.hook_id()).0
+    }
+}
+
+fn channel(mut event: Object, account: AccountId, reserved: &[String]) -> Fields {
+    let vars = match event.remove(CHANNEL_VARS) {
+        Some(Value::Object(vars)) => without_nulls(vars),
+        _ => Object::new(),
+    };
+    let of_event = |key: &str| event.get(key).cloned();
+    let of_vars = |key: &str| vars.get(key).cloned();
+    let true_in_vars = |key: &str| vars.get(key).is_some_and(is_true);
+    let local = !true_in_vars("Global-Resource");
+    let application_vars = event.get("Custom-Application-Vars").and_then(Value::as_object).cloned().map(without_nulls);
+
+    Fields::default()
+        .put("account_id", Some(account.to_string()))
+        .put("authorizing_id", of_vars("Authorizing-ID"))
+        .put("authorizing_type", of_vars("Authorizing-Type"))
+        .put("call_direction", of_event("Call-Direction"))
+        .put("call_forwarded", vars.get("Call-Forward").map(is_true))
+        .put("call_id", of_event("Call-ID"))
+        .put("callee_id_name", of_event("Callee-ID-Name"))
+        .put("callee_id_number", of_event("Callee-ID-Number"))
+        .put("caller_id_name", of_event("Caller-ID-Name"))
+        .put("caller_id_number", of_event("Caller-ID-Number"))
+        .put("custom_channel_vars", Some(without_reserved(&vars, reserved)))
+        .put("custom_application_vars", application_vars)
+        .put("emergency_resource_used", Some(true_in_vars("Emergency-Resource")))
+        .put("from", of_event("From"))
+        .put("inception", of_event("Inception"))
+        .put("local_resource_id", of_vars("Resource-ID").filter(|_| local))
+        .put("local_resource_used", Some(local))
+        .put("is_internal_leg", Some(is_internal_leg(&event)))
+        .put("other_leg_call_id", of_event("Other-Leg-Call-ID"))
+        .put("owner_id", of_vars("Owner-ID"))
+        .put("request", of_event("Request"))
+        .put("reseller_id", of_vars("Reseller-ID"))
+        .put("timestamp", event.get("Timestamp").and_then(integer))
+        .put("to", of_event("To"))
+}
+
+fn bridge(event: Object, account: AccountId, reserved: &[String]) -> Fields {
+    let original_number = event.get(CHANNEL_VARS).and_then(|vars| vars.get("Original-Number")).cloned();
+    let destination = event.get("Other-Leg-Destination-Number").cloned();
+    channel(event, account, reserved)
+        .put("original_number", original_number)
+        .put("other_leg_destination_number", destination)
+}
+
+fn destroy(event: Object, account: AccountId, reserved: &[String]) -> Fields {
+    let cause = event.get("Hangup-Cause").cloned();
+    let code = event.get("Hangup-Code").cloned();
+    let seconds =
+        ["Duration-Seconds", "Ringing-Seconds", "Billing-Seconds"].map(|key| event.get(key).and_then(integer));
+    let [duration, ringing, billing] = seconds;
+    channel(event, account, reserved)
+        .put("hangup_cause", cause)
+        .put("hangup_code", code)
+        .put("duration_seconds", duration)
+        .put("ringing_seconds", ringing)
+        .put("billing_seconds", billing)
+}
+
+fn parking(mut event: Object, account: AccountId) -> Object {
+    event.retain(|key, _| key != CHANNEL_VARS && !PARKING_HEADERS.contains(&key.as_str()));
+    let mut payload = normalise(event);
+    payload.insert("account_id".into(), account.to_string().into());
+    payload
+}
+
+fn object(event: &Object, account: AccountId, action: &str, object_type: &str) -> Object {
+    Fields::default()
+        .put("id", event.get("ID").cloned())
+        .put("account_id", Some(account.to_string()))
+        .put("action", Some(action))
+        .put("type", Some(object_type))
+        .0
+}
+
+fn message(event: &Object, account: AccountId) -> Object {
+    let of_event = |key: &str| event.get(key).cloned();
+    Fields::default()
+        .put("id", of_event("Message-ID"))
+        .put("account_id", Some(account.to_string()))
+        .put("type", of_event("Event-Category"))
+        .put("from", of_event("From"))
+        .put("to", of_event("To"))
+        .put("body", of_event("Body"))
+        .put("origin", of_event("Route-Type"))
+        .put("charges", event.get("Charges").and_then(number))
+        .0
+}
+
+fn without_reserved(vars: &Object, reserved: &[String]) -> Object {
+    let open = vars.iter().filter(|(key, _)| !reserved.contains(key));
+    open.map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
+fn is_internal_leg(event: &Object) -> bool {
+    event.get("Channel-Is-Loopback").is_some_and(is_true)
+        || event.get("Channel-Name").and_then(Value::as_str).is_some_and(is_loopback_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{OneOffError, finish, one_off_hook, one_off_payload, payload};
+    use crate::ids::AccountId;
+    use crate::kazoo::Object;
+    use crate::kazoo::kind::{Kind, Parking};
+    use crate::kazoo::notifications::by_name;
+
+    const A: &str = "4b2f8c1d9e0a7f36b5c4d3e2f1a09b87";
+
+    fn object(value: Value) -> Object {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[track_caller]
+    fn check(kind: Kind, event: Value, expected: Value) {
+        let reserved = ["Account-ID".to_owned(), "Call-Forward".to_owned(), "Owner-ID".to_owned()];
+        let found = payload(kind, object(event), AccountId::parse(A).unwrap(), &reserved);
+        assert_eq!(found, object(expected));
+    }
+
+    #[test]
+    fn empty_channel_event_still_has_its_booleans() {
+        for (kind, hook_event) in [
+            (Kind::ChannelCreate, "channel_create"),
+            (Kind::ChannelAnswer, "channel_answer"),
+            (Kind::ChannelBridge, "channel_bridge"),
+            (Kind::ChannelDestroy, "channel_destroy"),
+        ] {
+            let expected = json!({"account_id": A, "custom_channel_vars": {}, "emergency_resource_used": false,
+                "local_resource_used": true, "is_internal_leg": false, "hook_event": hook_event});
+            check(kind, json!({}), expected.clone());
+            let odd = json!({"Custom-Channel-Vars": "none", "Call-ID": null, "Timestamp": "soon", "From": null,
+                "Custom-Application-Vars": null, "Duration-Seconds": {}, "Hangup-Cause": null});
+            check(kind, odd, expected);
+        }
+    }
+
+    #[test]
+    fn channel_types_are_coerced() {
+        let event = json!({"Timestamp": "63936000000", "Channel-Is-Loopback": "true", "Inception": "+15550100@example.com",
+            "Custom-Channel-Vars": {"Account-ID": "other", "Call-Forward": "true", "Emergency-Resource": "true",
+                "Global-Resource": "true", "Resource-ID": "res", "Owner-ID": "own", "Reseller-ID": "rid", "X": null},
+            "Custom-Application-Vars": {"Case-ID": "7", "N": null}});
+        let expected = json!({"account_id": A, "call_forwarded": true,
+            "custom_channel_vars": {"Emergency-Resource": "true", "Global-Resource": "true", "Resource-ID": "res",
+                "Reseller-ID": "rid"},
+            "custom_application_vars": {"Case-ID": "7"}, "emergency_resource_used": true,
+            "inception": "+15550100@example.com", "local_resource_used": false, "is_internal_leg": true,
+            "owner_id": "own", "reseller_id": "rid", "timestamp": 63_936_000_000_u64, "hook_event": "channel_create"});
+        check(Kind::ChannelCreate, event, expected);
+    }
+
+    #[test]
+    fn local_resource_is_named_only_where_one_was_used() {
+        for (global, used) in
+            [(json!(true), false), (json!("true"), false), (json!(false), true), (json!("false"), true)]
+        {
+            let event = json!({"Custom-Channel-Vars": {"Global-Resource": global, "Resource-ID": "res"}});
+            let mut expected = json!({"account_id": A, "emergency_resource_used": false, "local_resource_used": used,
+                "custom_channel_vars": {"Global-Resource": global, "Resource-ID": "res"}, "is_internal_leg": false,
+                "hook_event": "channel_answer"});
+            if used {
+                expected["local_resource_id"] = "res".into();
+            }
+            check(Kind::ChannelAnswer, event, expected);
+        }
+    }
+
+    #[test]
+    fn destroy_tells_how_long_and_why() {
+        let event = json!({"Hangup-Cause": "NORMAL_CLEARING", "Hangup-Code": "sip:200", "Duration-Seconds": "12",
+            "Ringing-Seconds": 3, "Billing-Seconds": "9", "Channel-Name": "loopback/101-b"});
+        let expected = json!({"account_id": A, "custom_channel_vars": {}, "emergency_resource_used": false,
+            "local_resource_used": true, "is_internal_leg": true, "hook_event": "channel_destroy",
+            "hangup_cause": "NORMAL_CLEARING", "hangup_code": "sip:200", "duration_seconds": 12, "ringing_seconds": 3,
+            "billing_seconds": 9});
+        check(Kind::ChannelDestroy, event, expected);
+    }
+
+    #[test]
+    fn parking_is_the_whole_event_without_its_envelope() {
+        let event = json!({"Node": "n", "Msg-ID": "m", "App-Name": "a", "App-Version": "v", "Event-Category": "call_event",
+            "Event-Name": "PARK_PARKED", "Parking-Slot": "*31", "Custom-Channel-Vars": {"Account-ID": "other"}, "X": null});
+        let expected = json!({"event_name": "PARK_PARKED", "parking_slot": "*31", "account_id": A});
+        check(Kind::Parking(Parking::Parked), event, expected);
+    }
+
+    #[test]
+    fn objects_and_messages_are_reduced() {
+        let kind = Kind::Object { action: "doc_edited", object_type: "user" };
+        let event = json!({"ID": "u", "Type": "user", "Rev": "2-a", "Doc": {}});
+        check(kind, event, json!({"id": "u", "account_id": A, "action": "doc_edited", "type": "user"}));
+        let event = json!({"Message-ID": "m", "Event-Category": "sms", "From": "+15550101", "To": null, "Body": "hi",
+            "Route-Type": "offnet", "Charges": "0.5"});
+        let expected = json!({"id": "m", "account_id": A, "type": "sms", "from": "+15550101", "body": "hi",
+            "origin": "offnet", "charges": 0.5});
+        check(Kind::Sms, event, expected);
+        check(Kind::Mms, json!({"Charges": "free"}), json!({"account_id": A}));
+    }
+
+    #[test]
+    fn notifications_go_out_whole() {
+        let event = json!({"Event-Name": "topup", "Account-ID": "x", "Custom-Channel-Vars": {"A-B": 1}});
+        let expected = json!({"event_name": "topup", "account_id": "x", "custom_channel_vars": {"a_b": 1}});
+        check(Kind::Notification(by_name("topup").unwrap()), event, expected);
+    }
+
+    #[test]
+    fn custom_data_goes_over_the_event_but_not_what_selects_it() {
+        let payload = object(json!({"type": "user", "id": "u", "cluster_id": "event"}));
+        let custom = object(json!({"type": "all", "action": "all", "id": "mine", "cluster_id": "mine", "k": "v"}));
+        let expected = object(json!({"type": "user", "id": "mine", "cluster_id": "c", "k": "v"}));
+        assert_eq!(finish(payload, &custom, "c"), expected);
+    }
+
+    #[test]
+    fn one_off_hook_brings_its_document_and_its_payload() {
+        let hook = json!({"_id": "h", "uri": "https://example.com/", "http_verb": "get", "retries": "3",
+            "pvt_account_id": A, "custom_data": {"a": "b"}, "enabled": false, "format": null});
+        let event = object(json!({"Hook": hook, "Data": {"Call-ID": "c", "X": null}}));
+        let expected = object(json!({"_id": "h", "uri": "https://example.com/", "http_verb": "get", "retries": 3,
+            "pvt_account_id": A, "custom_data": {"a": "b"}}));
+        assert_eq!(one_off_hook(&event), Ok(expected));
+        assert_eq!(one_off_payload(event), object(json!({"call_id": "c"})));
+        assert_eq!(one_off_hook(&object(json!({"Hook": []}))), Err(OneOffError::MissingHook));
+        assert_eq!(one_off_hook(&object(json!({"Hook": {"uri": 1}}))), Err(OneOffError::MissingUri));
+        assert_eq!(one_off_payload(object(json!({"Data": "text"}))), Object::new());
+    }
+}
