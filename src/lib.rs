@@ -4,9 +4,11 @@
 //!
 //! - [`ids`], `event`: what an event is, and the receipt that travels with it
 //! - [`kazoo`]: what Kazoo's messages mean; pure
+//! - [`store`]: everything on disk
 //! - [`validation`]: what is wrong with a document
 //!
 
 pub mod ids;
 pub mod kazoo;
+pub mod store;
 pub mod validation;

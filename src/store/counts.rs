@@ -1,0 +1,58 @@
+//! How many records each hook has in the tables that are bounded per hook.
+//!
+//! Owned by the store's thread, which counts once at open and then adds the difference that each group made.
+
+use std::collections::HashMap;
+
+use crate::ids::HookId;
+use crate::store::codec::BadRecord;
+use crate::store::keys::{Table, hook_of};
+
+/// The tables with many records per hook.
+pub(super) const COUNTED: [Table; 3] = [Table::Delivery, Table::DeadLetter, Table::Attempt];
+
+/// A number per hook and counted table; as the difference that a group makes it may be negative.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    per_hook: HashMap<(HookId, Table), i64>,
+    totals: HashMap<Table, i64>,
+}
+
+impl Counts {
+    /// Adds `change` for the record of `key`, when its table is counted.
+    pub(super) fn add(&mut self, key: &[u8], change: i64) -> Result<(), BadRecord> {
+        let table = Table::of(key)?;
+        if COUNTED.contains(&table) {
+            self.add_to(hook_of(key)?, table, change);
+        }
+        Ok(())
+    }
+
+    pub(super) fn of(&self, hook: HookId, table: Table) -> i64 {
+        self.per_hook.get(&(hook, table)).copied().unwrap_or(0)
+    }
+
+    pub(super) fn total(&self, table: Table) -> u64 {
+        self.totals.get(&table).copied().unwrap_or(0).try_into().unwrap_or(0)
+    }
+
+    /// The hooks that have an entry in `table`.
+    pub(super) fn hooks(&self, table: Table) -> impl Iterator<Item = HookId> {
+        self.per_hook.keys().filter(move |(_, of)| *of == table).map(|(hook, _)| *hook)
+    }
+
+    pub(super) fn merge(&mut self, difference: Self) {
+        for ((hook, table), change) in difference.per_hook {
+            self.add_to(hook, table, change);
+        }
+    }
+
+    fn add_to(&mut self, hook: HookId, table: Table, change: i64) {
+        let count = self.per_hook.entry((hook, table)).or_default();
+        *count += change;
+        if *count == 0 {
+            self.per_hook.remove(&(hook, table));
+        }
+        *self.totals.entry(table).or_default() += change;
+    }
+}
