@@ -5,9 +5,11 @@
 //! - [`ids`], `event`: what an event is, and the receipt that travels with it
 //! - [`kazoo`]: what Kazoo's messages mean; pure
 //! - [`store`]: everything on disk
+//! - [`auth`]: tokens, keys, accounts, who may do what
 //! - [`validation`]: what is wrong with a document
 //!
 
+pub mod auth;
 pub mod ids;
 pub mod kazoo;
 pub mod store;
