@@ -1,0 +1,30 @@
+//! Webhooks: what a hook is, what its requests look like, where they may go, and what becomes of them.
+//!
+//! Most modules compute; only [`resolve`], [`connect`], [`tls`] and [`client`] touch the network or the disk. When to
+//! send is decided elsewhere. In reading order:
+//!
+//! - [`hook`]: a registered hook; [`record`]: its form on disk
+//! - [`document`]: the rules for its public document; [`fields`]: what delivery reads of it; [`modifiers`]: which
+//!   payloads it wants
+//! - [`uri`]: where its requests go; [`guard`]: whether they may; [`networks`], [`allow`]: what the guard goes by
+//! - [`request`], [`form`]: verb, format, and the rendering of a payload
+//! - [`client`]: one request and its answer, by way of [`connect`], [`resolve`] and [`tls`]
+//! - [`outcome`]: how an attempt ended; [`retry`]: when to try again, and when a hook has failed too often
+
+pub mod allow;
+pub mod client;
+pub mod connect;
+pub mod document;
+pub mod fields;
+pub mod form;
+pub mod guard;
+pub mod hook;
+pub mod modifiers;
+pub mod networks;
+pub mod outcome;
+pub mod record;
+pub mod request;
+pub mod resolve;
+pub mod retry;
+pub mod tls;
+pub mod uri;
