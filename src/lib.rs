@@ -2,17 +2,24 @@
 //!
 //! The crate's map, in reading order:
 //!
-//! - [`ids`], `event`: what an event is, and the receipt that travels with it
+//! - [`config`]: `config.toml` and the environment
+//! - [`ids`], [`event`]: what an event is, and the receipt that travels with it
 //! - [`kazoo`]: what Kazoo's messages mean; pure
 //! - [`webhook`]: a hook, its requests, retries, and where a request may go
 //! - [`store`]: everything on disk
 //! - [`auth`]: tokens, keys, accounts, who may do what
 //! - [`validation`]: what is wrong with a document
+//! - [`supervise`], [`readiness`], [`metrics`]: addresses that survive a panic, whether the server is ready, every counter
 //!
 
 pub mod auth;
+pub mod config;
+pub mod event;
 pub mod ids;
 pub mod kazoo;
+pub mod metrics;
+pub mod readiness;
 pub mod store;
+pub mod supervise;
 pub mod validation;
 pub mod webhook;

@@ -1,0 +1,289 @@
+//! An event on its way through the server, and the receipt that tells its sender when it may be forgotten.
+//!
+//! An [`Event`] is parsed once, where it comes in (AMQP consumer, HTTP), and is never changed afterwards. A [`Receipt`]
+//! goes with it: copies travel with each delivery, and only when the last of them is done is the sender told so. A copy
+//! that is dropped undone, by an error or a panic, makes the whole event undone, and its sender keeps it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix::Message;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::ids::{AccountId, EventId};
+use crate::kazoo::classify::classify;
+use crate::kazoo::head::Head;
+use crate::kazoo::kind::Kind;
+
+/// Unix milliseconds of the wall clock.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+/// Why bytes are not an event.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseEventError {
+    #[error("the event is not UTF-8: {0}")]
+    NotUtf8(#[from] std::str::Utf8Error),
+    #[error("the event is not a JSON object: {0}")]
+    NotJson(String),
+}
+
+/// One event as it was published, with the few fields that routing needs.
+#[derive(Debug)]
+pub struct Event {
+    pub id: EventId,
+    pub exchange: Box<str>,
+    pub routing_key: Box<str>,
+    pub head: Head,
+    /// `None` for what no part of this server takes.
+    pub kind: Option<Kind>,
+    /// The account that an HTTP publisher posted it under; it owns an event that names no account.
+    pub publisher: Option<AccountId>,
+    pub received_ms: u64,
+    body: Bytes,
+}
+
+impl Event {
+    /// Parses a body. Success means that the whole body is valid JSON, within the parser's depth limit.
+    pub fn parse(
+        exchange: &str,
+        routing_key: &str,
+        body: Bytes,
+        publisher: Option<AccountId>,
+    ) -> Result<Self, ParseEventError> {
+        let text = std::str::from_utf8(&body)?;
+        let head = Head::parse(text).map_err(|error| ParseEventError::NotJson(error.to_string()))?;
+        let id = identify(exchange, routing_key, &head, &body);
+        let kind = classify(&head);
+        Ok(Self {
+            id,
+            exchange: exchange.into(),
+            routing_key: routing_key.into(),
+            head,
+            kind,
+            publisher,
+            received_ms: now_ms(),
+            body,
+        })
+    }
+
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+/// The same for every copy of an event. Publishers reuse Msg-IDs, so that the routing key, name and account count too;
+/// where there is no Msg-ID, the whole body does.
+fn identify(exchange: &str, routing_key: &str, head: &Head, body: &[u8]) -> EventId {
+    let mut hash = Sha256::new();
+    let mut field = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_be_bytes());
+        hash.update(bytes);
+    };
+    match head.msg_id.as_deref() {
+        Some(msg_id) => {
+            field(exchange.as_bytes());
+            field(routing_key.as_bytes());
+            field(msg_id.as_bytes());
+            field(head.event_name.as_deref().unwrap_or_default().as_bytes());
+            let account = head.channel_account_id.as_deref().or(head.account_id.as_deref());
+            field(account.unwrap_or_default().as_bytes());
+        }
+        None => {
+            field(exchange.as_bytes());
+            field(routing_key.as_bytes());
+            field(body);
+        }
+    }
+    let digest = hash.finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    EventId::from_bytes(bytes)
+}
+
+/// How an event ended for its sender.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Every delivery is done or on disk.
+    Done,
+    /// Something could not take it; the sender should offer it again.
+    Undone,
+    /// The same, because the handler of this very event panicked: offered again only so many times.
+    Panicked,
+}
+
+type Settle = Box<dyn FnOnce(Settled) + Send + Sync>;
+
+struct Shared {
+    undone: AtomicBool,
+    panicked: AtomicBool,
+    settle: Option<Settle>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let settled = match (*self.panicked.get_mut(), *self.undone.get_mut()) {
+            (true, _) => Settled::Panicked,
+            (false, true) => Settled::Undone,
+            (false, false) => Settled::Done,
+        };
+        if let Some(settle) = self.settle.take() {
+            settle(settled);
+        }
+    }
+}
+
+/// One share in an event's fate. The sender hears of it when the last share is gone.
+#[must_use = "dropping a receipt hands the event back to its sender"]
+pub struct Receipt {
+    shared: Arc<Shared>,
+    done: bool,
+    being_handled: bool,
+}
+
+impl Receipt {
+    /// `settle` runs once, on whichever thread drops the last share; it must not block or panic.
+    pub fn new(settle: impl FnOnce(Settled) + Send + Sync + 'static) -> Self {
+        let settle: Settle = Box::new(settle);
+        let shared = Shared { undone: AtomicBool::new(false), panicked: AtomicBool::new(false), settle: Some(settle) };
+        Self { shared: Arc::new(shared), done: false, being_handled: false }
+    }
+
+    /// A further share, for a further delivery.
+    pub fn share(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), done: false, being_handled: false }
+    }
+
+    /// Marks the share whose message a handler works on now: when that handler panics, this message is to blame, and
+    /// not those that a panic drops with it.
+    pub fn being_handled(mut self) -> Self {
+        self.being_handled = true;
+        self
+    }
+
+    /// This share's part is done. By value, so that a closure which captures the receipt takes all of it.
+    pub fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        self.shared.undone.store(true, Ordering::Relaxed);
+        if self.being_handled && std::thread::panicking() {
+            self.shared.panicked.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A new event for the Registry, from the consumer, from HTTP, or caused by the server itself.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ingest {
+    pub event: Event,
+    pub receipt: Receipt,
+}
+
+/// A message for the bus. Answered when the broker confirmed it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), PublishError>")]
+pub struct Publish {
+    pub exchange: &'static str,
+    pub routing_key: String,
+    pub body: Bytes,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    #[error("no broker is configured")]
+    NoBroker,
+    #[error("the broker is not connected")]
+    Disconnected,
+    #[error("the broker refused the message")]
+    Refused,
+    #[error("the broker did not confirm the message in time")]
+    Timeout,
+    #[error("too many messages wait for the broker")]
+    Full,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use bytes::Bytes;
+
+    use super::{Event, ParseEventError, Receipt, Settled};
+
+    fn parse(routing_key: &str, body: &str) -> Event {
+        Event::parse("callevt", routing_key, Bytes::copy_from_slice(body.as_bytes()), None).unwrap()
+    }
+
+    fn receipt() -> (Receipt, mpsc::Receiver<Settled>) {
+        let (sender, settled) = mpsc::channel();
+        (Receipt::new(move |outcome| sender.send(outcome).unwrap()), settled)
+    }
+
+    #[test]
+    fn receipt_is_done_only_when_every_share_is() {
+        let (first, settled) = receipt();
+        let second = first.share();
+        first.done();
+        assert!(settled.try_recv().is_err());
+        second.done();
+        assert_eq!(settled.try_recv(), Ok(Settled::Done));
+    }
+
+    #[test]
+    fn one_dropped_share_hands_the_event_back() {
+        let (first, settled) = receipt();
+        let second = first.share();
+        drop(first);
+        second.done();
+        assert_eq!(settled.try_recv(), Ok(Settled::Undone));
+    }
+
+    #[track_caller]
+    fn check_dropped_by_a_panic(held: impl FnOnce(Receipt) -> Receipt, expected: Settled) {
+        let (first, settled) = receipt();
+        let held = held(first);
+        let result = std::thread::spawn(move || {
+            let _held = held;
+            panic!("on purpose");
+        });
+        assert!(result.join().is_err());
+        assert_eq!(settled.recv(), Ok(expected));
+    }
+
+    #[test]
+    fn only_the_event_being_handled_is_blamed_for_a_panic() {
+        check_dropped_by_a_panic(Receipt::being_handled, Settled::Panicked);
+        check_dropped_by_a_panic(|receipt| receipt, Settled::Undone);
+    }
+
+    #[test]
+    fn event_id_survives_redelivery_and_tells_reused_msg_ids_apart() {
+        let body = r#"{"Event-Category":"call_event","Event-Name":"CHANNEL_CREATE","Msg-ID":"m1","Call-ID":"c1"}"#;
+        assert_eq!(parse("call.CHANNEL_CREATE.c1", body).id, parse("call.CHANNEL_CREATE.c1", body).id);
+        assert_ne!(parse("call.CHANNEL_CREATE.c1", body).id, parse("call.CHANNEL_CREATE.c2", body).id);
+        let renamed = body.replace("CHANNEL_CREATE", "CHANNEL_ANSWER");
+        assert_ne!(parse("call.CHANNEL_CREATE.c1", body).id, parse("call.CHANNEL_CREATE.c1", &renamed).id);
+        assert_ne!(parse("k", r#"{"a":1}"#).id, parse("k", r#"{"a":2}"#).id);
+    }
+
+    #[test]
+    fn bytes_that_are_no_json_object_are_refused() {
+        let not_utf8 = Event::parse("x", "y", Bytes::from_static(b"{\"a\":\"\xff\"}"), None);
+        assert!(matches!(not_utf8, Err(ParseEventError::NotUtf8(_))));
+        for text in ["", "[]", "1", "{\"a\":", "{\"a\":1}x", &format!("{{\"a\":{}", "[".repeat(100_000))] {
+            let result = Event::parse("x", "y", Bytes::copy_from_slice(text.as_bytes()), None);
+            assert!(matches!(result, Err(ParseEventError::NotJson(_))), "{}", text.len());
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Names and handles of every counter. Labels come from fixed lists only: no account, hook or host ever becomes one.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What became of an event at the Registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum EventResult {
+    /// At least one hook took it.
+    Routed,
+    /// No enabled hook wanted it.
+    Unwanted,
+    /// No part of the server takes events of its kind.
+    UnknownKind,
+    MissingAccount,
+    MalformedAccount,
+    /// A document of a database that is no account's.
+    NoAccountDatabase,
+    MissingRealm,
+    MissingConference,
+    /// A call event without an account, of a call not seen before.
+    UnknownCall,
+    UnknownRealm,
+    UnknownConference,
+    /// A one-off hook whose `Hook` object is no valid hook, or beyond the limit of their number.
+    BadOneOff,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct EventLabels {
+    /// One of Kazoo's exchanges, or `other`.
+    pub exchange: &'static str,
+    pub result: EventResult,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum DeliveryOutcome {
+    Delivered,
+    GivenUp,
+    Expired,
+    Refused,
+    Discarded,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    pub outcome: DeliveryOutcome,
+}
+
+/// Why a message from the broker was thrown out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum RejectReason {
+    Unparsable,
+    Oversized,
+    BadEncoding,
+    Poison,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RejectLabels {
+    pub reason: RejectReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ActorKind {
+    AmqpConsumer,
+    Registry,
+    WebhookActor,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ActorLabels {
+    pub kind: ActorKind,
+}
+
+/// Messages sent to an actor and handled by it. Their difference is the depth of its mailbox, which actix does not tell.
+#[derive(Debug, Default)]
+pub struct Mailbox {
+    sent: AtomicU64,
+    handled: AtomicU64,
+}
+
+impl Mailbox {
+    pub fn sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn handled(&self) {
+        self.handled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn handled_total(&self) -> u64 {
+        self.handled.load(Ordering::Relaxed)
+    }
+
+    pub fn depth(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed).saturating_sub(self.handled_total())
+    }
+}
+
+pub struct Metrics {
+    registry: Registry,
+    pub events: Family<EventLabels, Counter>,
+    pub deliveries: Family<OutcomeLabels, Counter>,
+    pub attempts_failed: Counter,
+    pub retries: Counter,
+    pub hooks_disabled: Gauge,
+    pub hooks: Gauge,
+    pub pending: Gauge,
+    pub in_flight: Gauge,
+    pub request_seconds: Histogram,
+    pub acks: Counter,
+    pub requeues: Counter,
+    pub redeliveries: Counter,
+    pub reconnects: Counter,
+    pub rejected: Family<RejectLabels, Counter>,
+    pub restarts: Family<ActorLabels, Counter>,
+    pub store_flushes: Counter,
+    pub publish_failures: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Upper bounds in seconds: from a receiver on the same host to the request timeout.
+const REQUEST_BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
+macro_rules! registered {
+    ($registry:ident, $name:literal, $help:literal, $metric:expr) => {{
+        let metric = $metric;
+        $registry.register($name, $help, metric.clone());
+        metric
+    }};
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("hookswitch");
+        let request_seconds = Histogram::new(REQUEST_BUCKETS);
+        registry.register_with_unit(
+            "request_duration",
+            "Time from the start of a webhook request to the end of its answer",
+            Unit::Seconds,
+            request_seconds.clone(),
+        );
+        Self {
+            events: registered!(registry, "events", "Events by exchange and what became of them", Family::default()),
+            deliveries: registered!(registry, "deliveries", "Ended deliveries by outcome", Family::default()),
+            attempts_failed: registered!(registry, "attempts_failed", "Failed webhook requests", Counter::default()),
+            retries: registered!(
+                registry,
+                "retries",
+                "Webhook requests after the first of a delivery",
+                Counter::default()
+            ),
+            hooks_disabled: registered!(
+                registry,
+                "hooks_disabled",
+                "Registered hooks that are disabled",
+                Gauge::default()
+            ),
+            hooks: registered!(registry, "hooks", "Registered hooks", Gauge::default()),
+            pending: registered!(registry, "deliveries_pending", "Deliveries on disk, waiting", Gauge::default()),
+            in_flight: registered!(registry, "deliveries_in_flight", "Webhook requests under way", Gauge::default()),
+            acks: registered!(registry, "amqp_acks", "Messages acknowledged to the broker", Counter::default()),
+            requeues: registered!(registry, "amqp_requeues", "Messages handed back to the broker", Counter::default()),
+            redeliveries: registered!(
+                registry,
+                "amqp_redeliveries",
+                "Messages that the broker marked as redelivered",
+                Counter::default()
+            ),
+            reconnects: registered!(
+                registry,
+                "amqp_reconnects",
+                "Connections to the broker after the first",
+                Counter::default()
+            ),
+            rejected: registered!(
+                registry,
+                "amqp_rejected",
+                "Messages rejected without requeue by reason",
+                Family::default()
+            ),
+            restarts: registered!(
+                registry,
+                "actor_restarts",
+                "Actors started again after a panic or an end",
+                Family::default()
+            ),
+            store_flushes: registered!(registry, "store_flushes", "Groups of writes made durable", Counter::default()),
+            publish_failures: registered!(
+                registry,
+                "amqp_publish_failures",
+                "Messages for the bus that were not confirmed",
+                Counter::default()
+            ),
+            request_seconds,
+            registry,
+        }
+    }
+
+    pub fn event(&self, exchange: &'static str, result: EventResult) {
+        self.events.get_or_create(&EventLabels { exchange, result }).inc();
+    }
+
+    pub fn delivery(&self, outcome: DeliveryOutcome) {
+        self.deliveries_ended(outcome, 1);
+    }
+
+    pub fn deliveries_ended(&self, outcome: DeliveryOutcome, count: u64) {
+        self.deliveries.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
+    }
+
+    pub fn reject(&self, reason: RejectReason) {
+        self.rejected.get_or_create(&RejectLabels { reason }).inc();
+    }
+
+    pub fn restart(&self, kind: ActorKind) {
+        self.restarts.get_or_create(&ActorLabels { kind }).inc();
+    }
+
+    pub fn restarts_of(&self, kind: ActorKind) -> u64 {
+        self.restarts.get_or_create(&ActorLabels { kind }).get()
+    }
+
+    /// The Prometheus text format.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail; an empty page is still an answer.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
