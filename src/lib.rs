@@ -5,6 +5,7 @@
 //! - [`config`]: `config.toml` and the environment
 //! - [`ids`], [`event`]: what an event is, and the receipt that travels with it
 //! - [`kazoo`]: what Kazoo's messages mean; pure
+//! - [`routing`]: the Registry: which hooks an event goes to
 //! - [`webhook`]: a hook, its requests, retries, and where a request may go
 //! - [`store`]: everything on disk
 //! - [`auth`]: tokens, keys, accounts, who may do what
@@ -19,6 +20,7 @@ pub mod ids;
 pub mod kazoo;
 pub mod metrics;
 pub mod readiness;
+pub mod routing;
 pub mod store;
 pub mod supervise;
 pub mod validation;

@@ -10,15 +10,23 @@
 //! - [`request`], [`form`]: verb, format, and the rendering of a payload
 //! - [`client`]: one request and its answer, by way of [`connect`], [`resolve`] and [`tls`]
 //! - [`outcome`]: how an attempt ended; [`retry`]: when to try again, and when a hook has failed too often
+//! - [`actor`]: the actor of one hook, with its [`messages`] and [`context`]; [`job`]: an event that several hooks share;
+//!   [`delivery`]: one event to one hook; [`attempt`]: one request of it
 
+pub mod actor;
 pub mod allow;
+pub mod attempt;
 pub mod client;
 pub mod connect;
+pub mod context;
+pub mod delivery;
 pub mod document;
 pub mod fields;
 pub mod form;
 pub mod guard;
 pub mod hook;
+pub mod job;
+pub mod messages;
 pub mod modifiers;
 pub mod networks;
 pub mod outcome;

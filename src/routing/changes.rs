@@ -1,0 +1,370 @@
+//! The way of a changed hook: to the store, to the broker, to its actor, and only then is it answered.
+//!
+//! One write at a time per hook: a second one that comes while the first is under way is told that it is stale.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, ActorTryFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
+use futures_util::future::join_all;
+use log::{error, info, warn};
+use serde_json::json;
+
+use super::bindings::{NotBound, Reconcile};
+use super::hooks::bindings;
+use super::messages::{
+    AccountLimits, DeleteHook, Drain, EnableHooks, ForgetAccount, HookError, PutHook, PutLimits, Replaces, ResendDead,
+};
+use super::registry::Registry;
+use crate::event::{Event, Ingest, Publish, Receipt, now_ms};
+use crate::ids::{AccountId, EventId, HookId};
+use crate::kazoo::notifications;
+use crate::metrics::DeliveryOutcome;
+use crate::store::{Committed, DeliveryKey, StoreError, Write};
+use crate::webhook::actor::Backlog;
+use crate::webhook::hook::Hook;
+use crate::webhook::messages::{DisableHook, Discard, Revived, Update, WriteDown};
+
+/// How long to leave a hook alone that could not be disabled just now.
+const DISABLE_AGAIN: Duration = Duration::from_millis(100);
+
+impl Registry {
+    /// Stores a hook; the result is in force everywhere but perhaps at the broker.
+    fn store_hook(&mut self, hook: Hook) -> ResponseActFuture<Self, Result<Arc<Hook>, HookError>> {
+        let id = hook.id;
+        if !self.writing.insert(id) {
+            return Box::pin(async move { Err(HookError::Stale(id)) }.into_actor(self));
+        }
+        let hook = Arc::new(hook);
+        let stored = self.parts.store.commit(vec![Write::PutHook { id, record: hook.to_record() }]);
+        Box::pin(stored.into_actor(self).map(move |result, actor, _| {
+            actor.writing.remove(&id);
+            result?;
+            actor.put_in_force(&hook);
+            Ok(hook)
+        }))
+    }
+
+    fn put_in_force(&mut self, hook: &Arc<Hook>) {
+        let limits = self.failure_limits(hook.account);
+        match self.hooks.get(hook.id).map(|entry| bindings(&entry.hook)) {
+            Some(before) => {
+                // First the new needs, so that what both need is not unbound in between.
+                self.parts.bindings.need(bindings(hook));
+                self.parts.bindings.release(&before);
+                if let Some(entry) = self.hooks.replace(Arc::clone(hook)) {
+                    entry.addr.do_send(Update { hook: Arc::clone(hook), limits });
+                }
+            }
+            None => self.start_hook(Arc::clone(hook), Backlog::default()),
+        }
+        self.count_hooks();
+    }
+
+    /// Waits for the broker to have every binding, but not longer than a client should wait.
+    fn reconcile(&self) -> impl Future<Output = Result<(), NotBound>> + 'static + use<> {
+        let recipient = self.parts.bus.reconcile.recipient();
+        let needed = !self.parts.bindings.difference().is_empty();
+        let limit = Duration::from_millis(self.parts.bind_timeout_ms);
+        async move {
+            match recipient {
+                Some(consumer) if needed => match tokio::time::timeout(limit, consumer.send(Reconcile)).await {
+                    Ok(Ok(result)) => result,
+                    _ => Err(NotBound),
+                },
+                _ => Ok(()),
+            }
+        }
+    }
+
+    fn remove_hook(&mut self, id: HookId, committed: Committed) {
+        self.discarded(committed.discarded);
+        if let Some(entry) = self.hooks.remove(id) {
+            self.parts.bindings.release(&bindings(&entry.hook));
+            entry.addr.do_send(Discard);
+        }
+        self.count_hooks();
+    }
+
+    pub(super) fn discarded(&self, count: u64) {
+        self.parts.metrics.deliveries_ended(DeliveryOutcome::Discarded, count);
+    }
+
+    /// The disabling, as Kazoo announces it.
+    fn announce_disabled(&self, hook: &Hook, reason: &str, ctx: &mut Context<Self>) {
+        let Some(row) = notifications::by_name("webhook_disabled") else {
+            return;
+        };
+        let body = json!({
+            "App-Name": "hookswitch",
+            "App-Version": env!("CARGO_PKG_VERSION"),
+            "Event-Category": notifications::EVENT_CATEGORY,
+            "Event-Name": row.name,
+            "Msg-ID": EventId::random(),
+            "Node": self.parts.node_name,
+            "Account-ID": hook.account,
+            "Hook-ID": hook.id,
+            "Reason": reason,
+        });
+        let body = body.to_string().into_bytes();
+        if let Some(bus) = self.parts.bus.publish.recipient() {
+            let message =
+                Publish { exchange: notifications::EXCHANGE, routing_key: row.routing_key(), body: body.into() };
+            let metrics = Arc::clone(&self.parts.metrics);
+            let id = hook.id;
+            let published = async move {
+                if let Err(error) = bus
+                    .send(message)
+                    .await
+                    .map_err(|error| error.to_string())
+                    .and_then(|result| result.map_err(|error| error.to_string()))
+                {
+                    metrics.publish_failures.inc();
+                    warn!("cannot publish that hook {id} was disabled: {error}");
+                }
+            };
+            ctx.spawn(published.into_actor(self));
+            return;
+        }
+        // Without a broker it enters by the front door.
+        match (
+            Event::parse(notifications::EXCHANGE, &row.routing_key(), body.into(), None),
+            self.parts.bus.ingest.recipient(),
+        ) {
+            (Ok(event), Some(registry)) => registry.do_send(Ingest { event, receipt: Receipt::new(|_| ()) }),
+            (Err(error), _) => error!("cannot announce that hook {} was disabled: {error}", hook.id),
+            (_, None) => (),
+        }
+    }
+}
+
+impl Handler<PutHook> for Registry {
+    type Result = ResponseActFuture<Self, Result<Arc<Hook>, HookError>>;
+
+    fn handle(&mut self, PutHook { hook, replaces }: PutHook, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        let id = hook.id;
+        let present = self.hooks.get(id).map(|entry| entry.hook.revision);
+        let expected = match replaces {
+            Replaces::Nothing => None,
+            Replaces::Revision(revision) => Some(revision),
+        };
+        let max = self.parts.webhooks.hooks_per_account_max;
+        let refused = if present != expected {
+            Some(HookError::Stale(id))
+        } else if replaces == Replaces::Nothing && self.hooks.count_of(hook.account) >= max {
+            Some(HookError::TooMany { max })
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            return Box::pin(async move { Err(error) }.into_actor(self));
+        }
+        Box::pin(self.store_hook(hook).and_then(|hook, actor, _| {
+            // A broker that is away gets the binding when it is back; `/readyz` tells until then.
+            let reconciled = actor.reconcile();
+            async move {
+                if reconciled.await.is_err() {
+                    info!("hook {} is stored; its bindings follow when the broker can take them", hook.id);
+                }
+                Ok(hook)
+            }
+            .into_actor(actor)
+        }))
+    }
+}
+
+impl Handler<DeleteHook> for Registry {
+    type Result = ResponseActFuture<Self, Result<Option<Arc<Hook>>, HookError>>;
+
+    fn handle(&mut self, DeleteHook(id): DeleteHook, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        let Some(hook) = self.hooks.get(id).map(|entry| Arc::clone(&entry.hook)) else {
+            return Box::pin(async { Ok(None) }.into_actor(self));
+        };
+        if !self.writing.insert(id) {
+            return Box::pin(async move { Err(HookError::Stale(id)) }.into_actor(self));
+        }
+        let deleted = self.parts.store.commit(vec![Write::DeleteHook(id)]);
+        Box::pin(deleted.into_actor(self).map(move |result, actor, ctx| {
+            actor.writing.remove(&id);
+            actor.remove_hook(id, result?);
+            let reconciled = actor.reconcile();
+            // Nobody waits for an unbinding: an event too many is dropped.
+            ctx.spawn(async move { _ = reconciled.await }.into_actor(actor));
+            Ok(Some(hook))
+        }))
+    }
+}
+
+impl Handler<ForgetAccount> for Registry {
+    type Result = ResponseActFuture<Self, Result<(), HookError>>;
+
+    fn handle(&mut self, ForgetAccount(account): ForgetAccount, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        let ids: Vec<HookId> = self.hooks.of_account(account).iter().map(|hook| hook.id).collect();
+        self.limits.remove(&account);
+        let mut writes: Vec<Write> = ids.iter().map(|id| Write::DeleteHook(*id)).collect();
+        writes.push(Write::DeleteConfig(account));
+        let one_offs = self.one_offs.of_account(account);
+        writes.extend(one_offs.iter().map(|id| Write::DeleteHook(*id)));
+        let deleted = self.parts.store.commit(writes);
+        Box::pin(deleted.into_actor(self).map(move |result, actor, _| {
+            let committed = result?;
+            actor.discarded(committed.discarded);
+            for id in ids {
+                actor.remove_hook(id, Committed::default());
+            }
+            for entry in one_offs.into_iter().filter_map(|id| actor.one_offs.remove(id)) {
+                entry.addr.do_send(Discard);
+            }
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<EnableHooks> for Registry {
+    type Result = ResponseActFuture<Self, Result<usize, HookError>>;
+
+    fn handle(&mut self, EnableHooks(accounts): EnableHooks, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        let hooks = accounts.iter().flat_map(|account| self.hooks.of_account(*account));
+        let disabled: Vec<Hook> = hooks
+            .filter(|hook| hook.disable_reason.is_some() && !self.writing.contains(&hook.id))
+            .map(|hook| hook.enabled(now_ms()))
+            .collect();
+        let ids: Vec<HookId> = disabled.iter().map(|hook| hook.id).collect();
+        self.writing.extend(&ids);
+        let writes = disabled.iter().map(|hook| Write::PutHook { id: hook.id, record: hook.to_record() }).collect();
+        let stored = self.parts.store.commit(writes);
+        let enabled = stored.into_actor(self).map(move |result: Result<Committed, StoreError>, actor, _| {
+            for id in &ids {
+                actor.writing.remove(id);
+            }
+            result?;
+            for hook in disabled {
+                actor.put_in_force(&Arc::new(hook));
+            }
+            Ok(ids.len())
+        });
+        Box::pin(enabled.and_then(|count, actor: &mut Self, _| {
+            let reconciled = actor.reconcile();
+            async move {
+                if reconciled.await.is_err() {
+                    info!("{count} hooks are enabled; their bindings follow when the broker can take them");
+                }
+                Ok(count)
+            }
+            .into_actor(actor)
+        }))
+    }
+}
+
+impl Handler<DisableHook> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, message: DisableHook, ctx: &mut Self::Context) {
+        self.mailbox().handled();
+        let DisableHook { id, reason } = message;
+        let Some(hook) = self.hooks.get(id).map(|entry| Arc::clone(&entry.hook)) else {
+            return;
+        };
+        if !hook.enabled {
+            return;
+        }
+        if self.writing.contains(&id) {
+            // Whatever is being written now, the hook is to be disabled afterwards.
+            ctx.notify_later(DisableHook { id, reason }, DISABLE_AGAIN);
+            return;
+        }
+        let stored = self.store_hook(hook.disabled(reason, now_ms()));
+        ctx.spawn(stored.map(move |result, actor, ctx| match result {
+            Ok(hook) => {
+                warn!("hook {id} of account {} is disabled: {reason}", hook.account);
+                actor.announce_disabled(&hook, reason, ctx);
+                let reconciled = actor.reconcile();
+                ctx.spawn(async move { _ = reconciled.await }.into_actor(actor));
+            }
+            Err(error) => {
+                error!("cannot disable hook {id} ({reason}): {error}");
+                ctx.notify_later(DisableHook { id, reason }, 10 * DISABLE_AGAIN);
+            }
+        }));
+    }
+}
+
+impl Handler<ResendDead> for Registry {
+    type Result = ResponseActFuture<Self, Result<u64, HookError>>;
+
+    fn handle(&mut self, ResendDead(id): ResendDead, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        let store = self.parts.store.clone();
+        let max = self.parts.webhooks.dead_max;
+        let revived = async move {
+            let letters = store.dead_letters(id, max, None).await?;
+            let now = now_ms();
+            let mut writes = Vec::with_capacity(2 * letters.len());
+            for mut letter in letters.into_iter() {
+                // All retries anew.
+                letter.delivery.attempts = 0;
+                writes.push(Write::DeleteDeadLetter(letter.key));
+                let key = DeliveryKey { hook: id, due_ms: now, event: letter.delivery.event_id };
+                writes.push(Write::PutDelivery { key, delivery: letter.delivery });
+            }
+            let count = writes.len() as u64 / 2;
+            store.commit(writes).await?;
+            Ok::<u64, HookError>(count)
+        };
+        Box::pin(revived.into_actor(self).map_ok(move |count, actor, _| {
+            if let Some(entry) = actor.hooks.get(id).filter(|_| count > 0) {
+                entry.addr.do_send(Revived { count });
+            }
+            count
+        }))
+    }
+}
+
+impl Handler<PutLimits> for Registry {
+    type Result = ResponseActFuture<Self, Result<(), HookError>>;
+
+    fn handle(&mut self, PutLimits { account, limits }: PutLimits, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        let write = if limits == AccountLimits::default() {
+            Write::DeleteConfig(account)
+        } else {
+            let record = json!(limits).to_string().into_bytes();
+            Write::PutConfig { account, record }
+        };
+        let stored = self.parts.store.commit(vec![write]);
+        Box::pin(stored.into_actor(self).map(move |result, actor, _| {
+            result?;
+            actor.limits.insert(account, limits);
+            actor.tell_limits(account);
+            Ok(())
+        }))
+    }
+}
+
+impl Registry {
+    fn tell_limits(&self, account: AccountId) {
+        let limits = self.failure_limits(account);
+        for hook in self.hooks.of_account(account) {
+            if let Some(entry) = self.hooks.get(hook.id) {
+                entry.addr.do_send(Update { hook, limits });
+            }
+        }
+    }
+}
+
+impl Handler<Drain> for Registry {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) -> Self::Result {
+        self.mailbox().handled();
+        self.draining = true;
+        let all = self.hooks.iter().chain(self.one_offs.iter());
+        let written: Vec<_> = all.map(|entry| entry.addr.send(WriteDown)).collect();
+        // An actor that is gone has handed its events back already.
+        Box::pin(async move { drop(join_all(written).await) }.into_actor(self))
+    }
+}

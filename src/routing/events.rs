@@ -1,0 +1,192 @@
+//! The way of an event through the Registry: whose it is, which hooks want it, and into their mailboxes.
+
+use std::sync::Arc;
+
+use actix::dev::SendError;
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
+use log::{debug, error};
+
+use super::registry::Registry;
+use crate::event::{Event, Ingest, Receipt, now_ms};
+use crate::ids::{AccountId, HookId};
+use crate::kazoo::classify::is_internal_leg;
+use crate::kazoo::kind::Kind;
+use crate::kazoo::owner::{Owner, Ownerless, owner};
+use crate::kazoo::payload::payload;
+use crate::kazoo::table::exchanges;
+use crate::metrics::EventResult;
+use crate::store::{DeliveryKey, Target, Write};
+use crate::webhook::job::Job;
+use crate::webhook::messages::{Deliver, Overflowed};
+
+impl Handler<Ingest> for Registry {
+    type Result = ();
+
+    fn handle(&mut self, Ingest { event, receipt }: Ingest, ctx: &mut Self::Context) {
+        self.mailbox().handled();
+        if self.draining {
+            // Not begun: its sender keeps it.
+            drop(receipt);
+            return;
+        }
+        let receipt = receipt.being_handled();
+        // A label of its own for each known exchange, and one for whatever else a publisher names.
+        let exchange = exchanges().iter().find(|known| ***known == *event.exchange).copied().unwrap_or("other");
+        let result = self.route(event, &receipt, ctx);
+        self.parts.metrics.event(exchange, result);
+        receipt.done();
+    }
+}
+
+impl Registry {
+    fn route(&mut self, event: Event, receipt: &Receipt, ctx: &mut Context<Self>) -> EventResult {
+        let Some(kind) = event.kind else {
+            return EventResult::UnknownKind;
+        };
+        let account = match self.resolve(kind, &event) {
+            Ok(account) => account,
+            Err(reason) => {
+                debug!("event {} ({}) goes to nobody: {reason:?}", event.id, event.routing_key);
+                return reason;
+            }
+        };
+        let event = Arc::new(event);
+        let mut result = EventResult::Unwanted;
+        if kind.is_one_off() {
+            result = self.route_one_off(kind, &event, account, receipt, ctx);
+        }
+        let found = self.find(kind, &event, account);
+        if !found.is_empty() {
+            result = EventResult::Routed;
+            let job = Arc::new(Job::new(event, kind, account, Target::RegisteredHook));
+            for id in &found {
+                self.deliver(*id, &job, receipt, ctx);
+            }
+        }
+        self.found = found;
+        result
+    }
+
+    /// The account that the event belongs to.
+    fn resolve(&mut self, kind: Kind, event: &Event) -> Result<AccountId, EventResult> {
+        let now = now_ms();
+        let (known, lacking) = match owner(kind, &event.head, &event.routing_key) {
+            Owner::Account(account) => (Some(account), EventResult::MissingAccount),
+            Owner::Call(call) => (self.calls.account_of(event.publisher, &call, now), EventResult::UnknownCall),
+            Owner::Realm(realm) => {
+                let directory = self.parts.auth.directory();
+                (directory.by_realm(&realm).map(|account| account.id), EventResult::UnknownRealm)
+            }
+            // Only websockets take these, and they will keep track of conferences.
+            Owner::Conference(_) => (None, EventResult::UnknownConference),
+            // An alarm without an account is the system's own.
+            Owner::Nobody(Ownerless::MissingAccount) if kind.is_admin_only() => {
+                (Some(self.parts.auth.directory().root()), EventResult::MissingAccount)
+            }
+            Owner::Nobody(reason) => (None, reason.into()),
+        };
+        // What an HTTP publisher posts never leaves its own accounts, whatever a realm in it says.
+        let allowed = known.filter(|account| {
+            event.publisher.is_none_or(|publisher| self.parts.auth.directory().reaches(publisher, *account))
+        });
+        let account = allowed.or(event.publisher).ok_or(lacking)?;
+        if let Some(call) = event.head.call_id.as_deref() {
+            self.calls.remember(event.publisher, call, account, now);
+        }
+        Ok(account)
+    }
+
+    /// The hooks that get the event, each once.
+    fn find(&mut self, kind: Kind, event: &Event, account: AccountId) -> Vec<HookId> {
+        let mut found = std::mem::take(&mut self.found);
+        found.clear();
+        if kind.hook_id().is_none() {
+            return found;
+        }
+        let topic = kind.topic();
+        let directory = self.parts.auth.directory();
+        self.hooks.find_own(account, &topic, &mut found);
+        for ancestor in directory.ancestors(account) {
+            self.hooks.find_of_descendants(ancestor.id, &topic, &mut found);
+        }
+        found.sort_unstable();
+        found.dedup();
+        let internal = is_internal_leg(&event.head);
+        let mut fields = None;
+        found.retain(|id| {
+            let Some(entry) = self.hooks.get(*id) else { return false };
+            let hook = &entry.hook;
+            let allowed = !kind.is_admin_only() || directory.is_administrator(hook.account);
+            let wants_leg = hook.include_internal_legs || !internal;
+            // A disabled account is served nothing; its ancestors still hear of it.
+            let served = directory.get(hook.account).is_none_or(|owner| owner.enabled);
+            allowed
+                && wants_leg
+                && served
+                && (hook.modifiers.is_empty() || {
+                    let fields = fields.get_or_insert_with(|| {
+                        let event = serde_json::from_slice(event.body()).unwrap_or_default();
+                        payload(kind, event, account, &self.parts.webhooks.reserved_ccv_keys)
+                    });
+                    hook.modifiers.pass(fields)
+                })
+        });
+        drop(directory);
+        found
+    }
+
+    fn deliver(&mut self, id: HookId, job: &Arc<Job>, receipt: &Receipt, ctx: &mut Context<Self>) {
+        let Some(entry) = self.hooks.get(id) else { return };
+        let message = Deliver { job: Arc::clone(job), receipt: receipt.share() };
+        match entry.addr.try_send(message) {
+            Ok(()) => entry.figures.mailbox.sent(),
+            Err(SendError::Full(message)) => self.overflow(id, message, ctx),
+            Err(SendError::Closed(message)) => {
+                self.respawn(id, ctx);
+                // Its mailbox is new and empty.
+                if let Some(entry) = self.hooks.get(id)
+                    && entry.addr.try_send(message).is_ok()
+                {
+                    entry.figures.mailbox.sent();
+                }
+            }
+        }
+    }
+
+    /// The hook's mailbox is full: the delivery goes to the store at once, and the hook is told.
+    pub(super) fn overflow(&self, id: HookId, Deliver { job, receipt }: Deliver, ctx: &mut Context<Self>) {
+        let now = now_ms();
+        let key = DeliveryKey { hook: id, due_ms: now, event: job.event.id };
+        let write = Write::PutDelivery { key, delivery: job.to_stored(now, 0) };
+        let stored = self.parts.store.commit(vec![write]).into_actor(self);
+        ctx.spawn(stored.map(move |result, actor, _| match result {
+            Ok(_) => {
+                actor.overflowed(id, Overflowed { count: 1, due_ms: now });
+                receipt.done();
+            }
+            Err(error) => {
+                error!("hook {id}: cannot store a delivery: {error}");
+                drop(receipt);
+            }
+        }));
+    }
+
+    fn overflowed(&mut self, id: HookId, news: Overflowed) {
+        match self.hooks.get(id).or_else(|| self.one_offs.get(id)) {
+            Some(entry) => entry.addr.do_send(news),
+            None => self.one_offs.parked(id, news),
+        }
+    }
+}
+
+impl From<Ownerless> for EventResult {
+    fn from(reason: Ownerless) -> Self {
+        match reason {
+            Ownerless::MissingAccount => Self::MissingAccount,
+            Ownerless::MalformedAccount => Self::MalformedAccount,
+            Ownerless::NoAccountDatabase => Self::NoAccountDatabase,
+            Ownerless::MissingRealm => Self::MissingRealm,
+            Ownerless::MissingConference => Self::MissingConference,
+        }
+    }
+}

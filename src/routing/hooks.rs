@@ -1,0 +1,141 @@
+//! The hooks that the Registry knows, found by id, by account, and by account and topic.
+//!
+//! Only enabled hooks of an account are in its tries: what is not there gets no event.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use actix::Addr;
+
+use super::pattern::Pattern;
+use super::trie::Trie;
+use crate::ids::{AccountId, HookId};
+use crate::kazoo::bindings::{Binding, hook_bindings, hook_patterns};
+use crate::webhook::actor::WebhookActor;
+use crate::webhook::context::Figures;
+use crate::webhook::hook::Hook;
+
+/// A hook with its actor.
+pub struct Entry {
+    pub hook: Arc<Hook>,
+    pub addr: Addr<WebhookActor>,
+    pub figures: Arc<Figures>,
+}
+
+#[derive(Default)]
+struct AccountHooks {
+    /// Ordered by creation time, so that listings come out newest first.
+    ids: BTreeSet<(u64, HookId)>,
+    own: Trie<HookId>,
+    /// Those that want the events of sub-accounts too.
+    of_descendants: Trie<HookId>,
+}
+
+#[derive(Default)]
+pub struct Hooks {
+    entries: HashMap<HookId, Entry>,
+    accounts: HashMap<AccountId, AccountHooks>,
+}
+
+impl Hooks {
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub fn get(&self, id: HookId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: HookId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    pub fn count_of(&self, account: AccountId) -> usize {
+        self.accounts.get(&account).map_or(0, |hooks| hooks.ids.len())
+    }
+
+    /// Newest first.
+    pub fn of_account(&self, account: AccountId) -> Vec<Arc<Hook>> {
+        let ids = self.accounts.get(&account).map(|hooks| &hooks.ids);
+        let newest_first = ids.into_iter().flatten().rev();
+        newest_first.filter_map(|(_, id)| self.get(*id)).map(|entry| Arc::clone(&entry.hook)).collect()
+    }
+
+    pub fn insert(&mut self, entry: Entry) {
+        self.index(&entry.hook);
+        self.entries.insert(entry.hook.id, entry);
+    }
+
+    /// Puts the new version of a hook in place of the old; `None` when there is no such hook.
+    pub fn replace(&mut self, hook: Arc<Hook>) -> Option<&Entry> {
+        let before = Arc::clone(&self.entries.get(&hook.id)?.hook);
+        self.unindex(&before);
+        self.index(&hook);
+        let entry = self.entries.get_mut(&hook.id)?;
+        entry.hook = hook;
+        Some(entry)
+    }
+
+    pub fn remove(&mut self, id: HookId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.unindex(&entry.hook);
+        Some(entry)
+    }
+
+    /// Appends the enabled hooks of the account whose patterns match; a hook may come up more than once.
+    pub fn find_own(&self, account: AccountId, topic: &str, found: &mut Vec<HookId>) {
+        if let Some(hooks) = self.accounts.get(&account) {
+            hooks.own.find(topic, found);
+        }
+    }
+
+    /// The same for hooks of an ancestor that take the events of its sub-accounts.
+    pub fn find_of_descendants(&self, ancestor: AccountId, topic: &str, found: &mut Vec<HookId>) {
+        if let Some(hooks) = self.accounts.get(&ancestor) {
+            hooks.of_descendants.find(topic, found);
+        }
+    }
+
+    fn index(&mut self, hook: &Hook) {
+        let hooks = self.accounts.entry(hook.account).or_default();
+        hooks.ids.insert((hook.created_ms, hook.id));
+        if !hook.enabled {
+            return;
+        }
+        for pattern in patterns(hook) {
+            hooks.own.insert(&pattern, hook.id);
+            if hook.include_subaccounts {
+                hooks.of_descendants.insert(&pattern, hook.id);
+            }
+        }
+    }
+
+    fn unindex(&mut self, hook: &Hook) {
+        let Some(hooks) = self.accounts.get_mut(&hook.account) else {
+            return;
+        };
+        hooks.ids.remove(&(hook.created_ms, hook.id));
+        for pattern in patterns(hook) {
+            hooks.own.remove(&pattern, hook.id);
+            hooks.of_descendants.remove(&pattern, hook.id);
+        }
+        if hooks.ids.is_empty() {
+            self.accounts.remove(&hook.account);
+        }
+    }
+}
+
+/// Ours, not a client's, so that one that does not parse is a mistake of this program; it then matches nothing.
+fn patterns(hook: &Hook) -> Vec<Pattern> {
+    let texts = hook_patterns(&hook.hook, &hook.custom_data);
+    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
+}
+
+/// What the broker has to send for this hook: nothing while it is disabled.
+pub fn bindings(hook: &Hook) -> Vec<Binding> {
+    if hook.enabled { hook_bindings(&hook.hook, &hook.custom_data) } else { Vec::new() }
+}

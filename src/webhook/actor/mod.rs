@@ -1,0 +1,287 @@
+//! The actor of one hook: it holds a bounded window of deliveries, sends them, and writes down what does not end at once.
+//!
+//! |            |                                                                                        |
+//! |------------|----------------------------------------------------------------------------------------|
+//! | owns       | the hook's window in memory, its retry timer, its failure window, its HTTP client      |
+//! | receives   | `Deliver`, `Overflowed`, `Update`, `Revived`, `WriteDown`, `Discard` from the Registry |
+//! | sends      | HTTP requests; writes to the store; `DisableHook`, `OneOffIdle` to the Registry        |
+//! | fails when | a handler panics                                                                       |
+//! | on failure | receipts in memory hand their events back; the Registry starts the hook again, which   |
+//! |            | takes its deliveries from the store                                                    |
+//!
+//! It never changes the hook's document: that is the Registry's. What is in the store and not in memory is found again
+//! by its due time alone. [`send`] is the way of a request, [`keep`] that to and from the store.
+
+mod keep;
+mod send;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Actor, ActorContext, Context, Handler, ResponseActFuture, SpawnHandle};
+use log::{info, warn};
+
+use super::client::HttpSender;
+use super::context::{Figures, HookContext};
+use super::delivery::{Delivery, Flight};
+use super::hook::Hook;
+use super::messages::{Deliver, DisableHook, Discard, OneOffIdle, Overflowed, Revived, Update, WriteDown};
+use super::retry::{Counted, FailureLimits, FailureWindow};
+use crate::event::now_ms;
+use crate::ids::HookId;
+use crate::metrics::DeliveryOutcome;
+use crate::store::{DeliveryKey, Target, Write};
+
+const TOO_MANY_FAILURES: &str = "too many failed attempts";
+const ENDPOINT_GONE: &str = "endpoint is gone (410)";
+const TOO_MANY_PENDING: &str = "too many pending deliveries";
+
+/// What the actor finds in the store when it starts.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    pub pending: u64,
+    pub first_due_ms: Option<u64>,
+    pub failures: FailureWindow,
+}
+
+pub struct WebhookActor {
+    hook: Arc<Hook>,
+    target: Target,
+    shared: Arc<HookContext>,
+    figures: Arc<Figures>,
+    failures: FailureWindow,
+    limits: FailureLimits,
+    /// In memory, not begun.
+    ready: VecDeque<Delivery>,
+    /// In memory, a request under way.
+    in_flight: HashMap<u64, Flight>,
+    flights: u64,
+    /// The earliest due time of what is in the store and not in memory.
+    next_due_ms: Option<u64>,
+    /// Deleted, but perhaps not in the store's eyes yet.
+    deleting: HashSet<DeliveryKey>,
+    timer: Option<(SpawnHandle, u64)>,
+    hold_armed: bool,
+    idle_armed: bool,
+    loading: bool,
+    /// It asked to be disabled and waits for the Registry.
+    suspended: bool,
+    draining: bool,
+    sender: Option<Rc<HttpSender>>,
+    last_used_ms: u64,
+}
+
+impl WebhookActor {
+    pub fn new(
+        hook: Arc<Hook>,
+        target: Target,
+        limits: FailureLimits,
+        backlog: Backlog,
+        shared: Arc<HookContext>,
+        figures: Arc<Figures>,
+    ) -> Self {
+        let before = figures.pending.swap(backlog.pending, Ordering::Relaxed);
+        shared.metrics.pending.inc_by(backlog.pending as i64 - before as i64);
+        Self {
+            hook,
+            target,
+            shared,
+            figures,
+            failures: backlog.failures,
+            limits,
+            ready: VecDeque::new(),
+            in_flight: HashMap::new(),
+            flights: 0,
+            next_due_ms: backlog.first_due_ms,
+            deleting: HashSet::new(),
+            timer: None,
+            hold_armed: false,
+            idle_armed: false,
+            loading: false,
+            suspended: false,
+            draining: false,
+            sender: None,
+            last_used_ms: 0,
+        }
+    }
+
+    fn id(&self) -> HookId {
+        self.hook.id
+    }
+
+    fn may_send(&self) -> bool {
+        self.hook.enabled && !self.suspended && !self.draining
+    }
+
+    fn window_room(&self) -> usize {
+        self.shared.config.window_max.saturating_sub(self.ready.len() + self.in_flight.len())
+    }
+
+    fn pending_changed(&self, by: i64) {
+        self.figures.pending.fetch_add(by as u64, Ordering::Relaxed);
+        self.shared.metrics.pending.inc_by(by);
+    }
+
+    fn accept(&mut self, delivery: Delivery, ctx: &mut Context<Self>) {
+        // Behind older deliveries that wait in the store a new one queues up there too.
+        let overdue = self.loading || self.next_due_ms.is_some_and(|due| due <= delivery.created_ms);
+        if self.window_room() == 0 || !self.may_send() || overdue {
+            self.spill(vec![delivery], ctx);
+            self.check_backlog();
+        } else {
+            self.ready.push_back(delivery);
+            self.arm_hold(self.shared.config.ack_hold_ms, ctx);
+        }
+        self.pump(ctx);
+    }
+
+    fn count_failure(&mut self, now: u64) {
+        if self.target == Target::OneOffHook {
+            return;
+        }
+        let counted = self.failures.push(now, self.limits);
+        self.save_failures();
+        if counted == Counted::Tripped && !self.shared.config.disable_disabler {
+            self.disable(TOO_MANY_FAILURES);
+        }
+    }
+
+    fn save_failures(&self) {
+        self.shared.store.write(vec![Write::PutFailures { hook: self.id(), times: self.failures.times().to_vec() }]);
+    }
+
+    /// At the limit the hook is disabled: what it has is kept, and it harms nobody else.
+    fn check_backlog(&mut self) {
+        if self.figures.pending.load(Ordering::Relaxed) >= self.shared.config.pending_max {
+            self.disable(TOO_MANY_PENDING);
+        }
+    }
+
+    fn disable(&mut self, reason: &'static str) {
+        if self.suspended || !self.hook.enabled || self.target == Target::OneOffHook {
+            return;
+        }
+        self.suspended = true;
+        match self.shared.disable.recipient() {
+            Some(registry) => registry.do_send(DisableHook { id: self.id(), reason }),
+            // The Registry is being started again, and this actor with it.
+            None => warn!("hook {} should be disabled ({reason}), but the registry is away", self.id()),
+        }
+    }
+
+    /// A one-off hook without work tells the Registry, which lets go of it.
+    fn check_idle(&self) {
+        let idle = self.ready.is_empty()
+            && self.in_flight.is_empty()
+            && !self.loading
+            && self.figures.pending.load(Ordering::Relaxed) == 0;
+        if self.target == Target::OneOffHook
+            && idle
+            && let Some(registry) = self.shared.idle.recipient()
+        {
+            registry.do_send(OneOffIdle(self.id()));
+        }
+    }
+}
+
+impl Actor for WebhookActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // One AMQP window in a burst fits; beyond it the Registry writes to the store itself.
+        ctx.set_mailbox_capacity(self.shared.config.window_max);
+        self.figures.in_flight.store(0, Ordering::Relaxed);
+        self.figures.started_ms.store(now_ms(), Ordering::Relaxed);
+        self.arm_due(ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.shared.metrics.in_flight.dec_by(self.in_flight.len() as i64);
+    }
+}
+
+impl Handler<Deliver> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Deliver, ctx: &mut Self::Context) {
+        self.figures.mailbox.handled();
+        let receipt = message.receipt.being_handled();
+        // Also when it was disabled meanwhile: the Registry gave it while the hook was enabled, so that it is held.
+        self.accept(Delivery::new(message.job, receipt.share()), ctx);
+        receipt.done();
+    }
+}
+
+impl Handler<Overflowed> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Overflowed, ctx: &mut Self::Context) {
+        self.pending_changed(message.count as i64);
+        self.due_at(message.due_ms);
+        self.check_backlog();
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Revived> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Revived, ctx: &mut Self::Context) {
+        self.pending_changed(message.count as i64);
+        self.due_at(now_ms());
+        self.pump(ctx);
+    }
+}
+
+impl Handler<Update> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Update, ctx: &mut Self::Context) {
+        let was_enabled = self.hook.enabled && !self.suspended;
+        self.hook = message.hook;
+        self.limits = message.limits;
+        self.disarm(ctx);
+        if !self.hook.enabled {
+            self.hold_everything(ctx);
+        } else if !was_enabled {
+            info!("hook {} is enabled again", self.id());
+            self.suspended = false;
+            self.failures.clear();
+            self.save_failures();
+        }
+        self.pump(ctx);
+    }
+}
+
+impl Handler<WriteDown> for WebhookActor {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: WriteDown, ctx: &mut Self::Context) -> Self::Result {
+        self.draining = true;
+        // Requests under way may still end well; then their records are deleted again.
+        let change = self.write_down(|_| true);
+        self.ready.clear();
+        self.disarm(ctx);
+        Box::pin(self.commit(change))
+    }
+}
+
+impl Handler<Discard> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Discard, ctx: &mut Self::Context) {
+        let mut only_in_memory = 0;
+        let flights = self.in_flight.values_mut().map(|flight| &mut flight.delivery);
+        for delivery in self.ready.iter_mut().chain(flights) {
+            only_in_memory += u64::from(delivery.stored.is_none());
+            if let Some(receipt) = delivery.receipt.take() {
+                receipt.done();
+            }
+        }
+        self.shared.metrics.deliveries_ended(DeliveryOutcome::Discarded, only_in_memory);
+        self.pending_changed(-(self.figures.pending.load(Ordering::Relaxed) as i64));
+        ctx.stop();
+    }
+}

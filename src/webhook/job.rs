@@ -1,0 +1,106 @@
+//! An event on its way to its hooks: the parts that all of them share are computed once.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use serde_json::{Map, Value};
+
+use super::hook::Hook;
+use super::request::{Format, Rendered, Verb, render};
+use crate::event::{Event, ParseEventError};
+use crate::ids::AccountId;
+use crate::kazoo::kind::Kind;
+use crate::kazoo::payload::{finish, one_off_payload, payload};
+use crate::store::{StoredDelivery, Target};
+
+/// An event, whose it is, and what was rendered of it so far.
+pub struct Job {
+    pub event: Arc<Event>,
+    pub kind: Kind,
+    pub account: AccountId,
+    target: Target,
+    payload: OnceLock<Map<String, Value>>,
+    bodies: Mutex<Vec<(BodyKey, Arc<Rendered>)>>,
+}
+
+/// Renderings kept per event. Hooks of one event differ in few ways; beyond that they render for themselves.
+const BODIES_MAX: usize = 8;
+
+/// What the rendering of one event depends on.
+struct BodyKey {
+    as_query: bool,
+    format: Format,
+    custom_data: Arc<Map<String, Value>>,
+}
+
+/// Why a stored delivery cannot be taken up again.
+#[derive(Debug, thiserror::Error)]
+pub enum BadJob {
+    #[error(transparent)]
+    Unparsable(#[from] ParseEventError),
+    #[error("no hook takes events of its kind")]
+    UnknownKind,
+}
+
+impl Job {
+    pub fn new(event: Arc<Event>, kind: Kind, account: AccountId, target: Target) -> Self {
+        Self { event, kind, account, target, payload: OnceLock::new(), bodies: Mutex::new(Vec::new()) }
+    }
+
+    pub fn from_stored(stored: StoredDelivery) -> Result<Self, BadJob> {
+        let mut event = Event::parse(&stored.exchange, &stored.routing_key, stored.body, None)?;
+        // The identity is that of the first reception, whatever a later version makes of the text.
+        event.id = stored.event_id;
+        event.received_ms = stored.received_ms;
+        let kind = event.kind.ok_or(BadJob::UnknownKind)?;
+        Ok(Self::new(Arc::new(event), kind, stored.account, stored.target))
+    }
+
+    pub fn to_stored(&self, created_ms: u64, attempts: u32) -> StoredDelivery {
+        StoredDelivery {
+            event_id: self.event.id,
+            account: self.account,
+            exchange: self.event.exchange.to_string(),
+            routing_key: self.event.routing_key.to_string(),
+            body: self.event.body().clone(),
+            received_ms: self.event.received_ms,
+            created_ms,
+            attempts,
+            target: self.target,
+        }
+    }
+
+    /// The hook id that the event fires, as attempts show it.
+    pub fn hook_event(&self) -> &'static str {
+        self.kind.hook_id().unwrap_or_default()
+    }
+
+    /// The event's own part of the payload, before `custom_data` and the cluster id.
+    pub fn payload(&self, reserved_ccv_keys: &[String]) -> &Map<String, Value> {
+        self.payload.get_or_init(|| {
+            // `Event::parse` has seen the whole text, so that this cannot fail; an empty payload would show if it did.
+            let event: Map<String, Value> = serde_json::from_slice(self.event.body()).unwrap_or_default();
+            match self.target {
+                Target::RegisteredHook => payload(self.kind, event, self.account, reserved_ccv_keys),
+                Target::OneOffHook => one_off_payload(event),
+            }
+        })
+    }
+
+    pub fn render(&self, hook: &Hook, reserved_ccv_keys: &[String], cluster_id: &str) -> Arc<Rendered> {
+        let as_query = hook.verb == Verb::Get;
+        let mut bodies = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = bodies.iter().find(|(key, _)| {
+            key.as_query == as_query && key.format == hook.format && key.custom_data == hook.custom_data
+        });
+        if let Some((_, rendered)) = known {
+            return Arc::clone(rendered);
+        }
+        let payload = finish(self.payload(reserved_ccv_keys).clone(), &hook.custom_data, cluster_id);
+        let rendered = Arc::new(render(hook.verb, hook.format, &payload));
+        if bodies.len() < BODIES_MAX {
+            let key = BodyKey { as_query, format: hook.format, custom_data: Arc::clone(&hook.custom_data) };
+            bodies.push((key, Arc::clone(&rendered)));
+        }
+        rendered
+    }
+}
