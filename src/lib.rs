@@ -6,6 +6,7 @@
 //! - [`ids`], [`event`]: what an event is, and the receipt that travels with it
 //! - [`kazoo`]: what Kazoo's messages mean; pure
 //! - [`routing`]: the Registry: which hooks an event goes to
+//! - [`amqp`]: the broker
 //! - [`webhook`]: a hook, its requests, retries, and where a request may go
 //! - [`store`]: everything on disk
 //! - [`auth`]: tokens, keys, accounts, who may do what
@@ -13,6 +14,7 @@
 //! - [`supervise`], [`readiness`], [`metrics`]: addresses that survive a panic, whether the server is ready, every counter
 //!
 
+pub mod amqp;
 pub mod auth;
 pub mod config;
 pub mod event;

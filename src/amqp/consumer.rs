@@ -1,0 +1,382 @@
+//! The AmqpConsumer: keeps a connection to the broker for ever, and gives what it sends to the Registry.
+//!
+//! |            |                                                                                                |
+//! |------------|------------------------------------------------------------------------------------------------|
+//! | owns       | the connection, its channels, the task that acknowledges                                        |
+//! | receives   | messages of the webhook queue; `Reconcile`, `Publish` from the Registry; `StopConsuming`,      |
+//! |            | `Close` from app                                                                               |
+//! | sends      | `Ingest` to the Registry; bindings, acknowledgements and messages to the broker                 |
+//! | fails when | the broker is away, refuses a declaration, or another server consumes the queue; on a panic     |
+//! | on failure | it stops itself after a pause and its supervisor starts it again, for ever, declaring all anew; |
+//! |            | after a panic app does. Unacknowledged messages come again from the broker                     |
+//!
+//! It decides nothing about events: what is not JSON is rejected here, everything else is the Registry's.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseActFuture, StreamHandler,
+    Supervised, WrapFuture,
+};
+use lapin::message::Delivery;
+use lapin::options::BasicCancelOptions;
+use lapin::{Channel, Consumer};
+use log::{error, info, warn};
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::Instant;
+
+use super::decode::decode;
+use super::publisher::publish;
+use super::settle::{Poison, Settings, Settler};
+use super::topology::{self, ConnectError, Link};
+use crate::config::Amqp;
+use crate::event::{Event, Ingest, Publish, PublishError};
+use crate::kazoo::bindings::Binding;
+use crate::metrics::{Metrics, RejectReason};
+use crate::readiness::Readiness;
+use crate::routing::bindings::{Bindings, NotBound, Reconcile};
+use crate::routing::registry::Registry;
+use crate::store::{Store, Write};
+use crate::supervise::Slot;
+
+/// What the consumer is built from, again and again.
+#[derive(Clone)]
+pub struct Parts {
+    pub config: Amqp,
+    pub node_name: String,
+    pub bindings: Arc<Bindings>,
+    pub store: Store,
+    pub registry: Slot<Registry>,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
+    pub poison: Poison,
+}
+
+pub struct AmqpConsumer {
+    parts: Parts,
+    link: Option<Rc<Link>>,
+    settler: Option<Settler>,
+    /// Bindings change one after the other, so that an unbinding never overtakes a binding.
+    binding: Rc<Mutex<()>>,
+    /// Messages for the bus that wait for the broker.
+    waiting: VecDeque<Waiting>,
+    pause_ms: u64,
+    connected_before: bool,
+    stopping: bool,
+}
+
+struct Waiting {
+    message: Publish,
+    answer: oneshot::Sender<Result<(), PublishError>>,
+    until: Instant,
+}
+
+/// No further messages are taken; what is under way can still be acknowledged.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StopConsuming;
+
+/// Acknowledges what is settled and closes the connection.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Close;
+
+impl AmqpConsumer {
+    pub fn new(parts: Parts) -> Self {
+        let pause_ms = parts.config.reconnect_min_ms;
+        Self {
+            parts,
+            link: None,
+            settler: None,
+            binding: Rc::default(),
+            waiting: VecDeque::new(),
+            pause_ms,
+            connected_before: false,
+            stopping: false,
+        }
+    }
+
+    fn connect(&mut self, ctx: &mut Context<Self>) {
+        let parts = self.parts.clone();
+        let connected = async move {
+            let link = topology::connect(&parts.config, &parts.node_name).await?;
+            bring_in_line(&parts, &link.control, Extent::Everything).await?;
+            let consumer = topology::consume(&link.channel, &parts.config).await?;
+            Ok::<(Link, Consumer), ConnectError>((link, consumer))
+        };
+        ctx.spawn(connected.into_actor(self).map(|result, actor, ctx| match result {
+            Ok((link, consumer)) => actor.connected(link, consumer, ctx),
+            Err(error) => {
+                error!("{error}; trying again in {} ms", actor.pause_ms);
+                actor.pause(ctx);
+            }
+        }));
+    }
+
+    fn connected(&mut self, link: Link, consumer: Consumer, ctx: &mut Context<Self>) {
+        let config = &self.parts.config;
+        let settings = Settings {
+            prefetch: config.prefetch,
+            ack_delay: Duration::from_millis(config.ack_delay_ms),
+            requeue_delay: Duration::from_millis(config.requeue_delay_ms),
+            poison_max: config.poison_max,
+            poison: self.parts.poison.clone(),
+            metrics: Arc::clone(&self.parts.metrics),
+        };
+        self.settler = Some(Settler::start(link.channel.clone(), settings));
+        self.link = Some(Rc::new(link));
+        self.pause_ms = config.reconnect_min_ms;
+        info!("consuming queue {:?}", config.queue);
+        if std::mem::replace(&mut self.connected_before, true) {
+            self.parts.metrics.reconnects.inc();
+        }
+        self.parts.readiness.broker_consuming.store(true, Ordering::Relaxed);
+        ctx.add_stream(consumer);
+        // Hooks may have come while the connection was made.
+        ctx.notify(Reconcile);
+        for Waiting { message, answer, until } in std::mem::take(&mut self.waiting) {
+            self.publish(message, answer, until, ctx);
+        }
+    }
+
+    /// The connection is lost, or useless: all of it goes, and after a pause a new one is made.
+    fn lost(&mut self, reason: &str, ctx: &mut Context<Self>) {
+        self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
+        let Some(link) = self.link.take() else { return };
+        self.settler = None;
+        if self.stopping {
+            return;
+        }
+        warn!("the connection to the broker is lost: {reason}; trying again in {} ms", self.pause_ms);
+        actix::spawn(async move {
+            // It may be half alive; either way nobody needs it.
+            let _ = link.connection.close(200, "reconnecting".into()).await;
+        });
+        self.pause(ctx);
+    }
+
+    fn pause(&mut self, ctx: &mut Context<Self>) {
+        // Not all servers of a restarted broker come back in the same moment.
+        let wait_ms = self.pause_ms / 2 + rand::random_range(0..=self.pause_ms / 2);
+        self.pause_ms = (2 * self.pause_ms).min(self.parts.config.reconnect_max_ms);
+        ctx.run_later(Duration::from_millis(wait_ms), |_, ctx| ctx.stop());
+    }
+
+    fn take(&self, delivery: Delivery) {
+        let Some(settler) = &self.settler else { return };
+        let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
+        if redelivered {
+            self.parts.metrics.redeliveries.inc();
+        }
+        let encoding = properties.content_encoding().as_ref().map(|encoding| encoding.as_str());
+        let body = match decode(data, encoding, self.parts.config.message_bytes_max) {
+            Ok(body) => body,
+            Err(error) => {
+                warn!("a message from exchange {exchange:?} with routing key {routing_key:?} is rejected: {error}");
+                self.parts.metrics.reject(error.reason());
+                return settler.reject(tag);
+            }
+        };
+        match Event::parse(exchange.as_str(), routing_key.as_str(), body, None) {
+            Ok(event) => {
+                let receipt = settler.receipt(tag, event.id);
+                // Without a Registry the receipt is dropped, and the broker offers the message again.
+                if let Some(registry) = self.parts.registry.get() {
+                    self.parts.registry.mailbox().sent();
+                    // Bounded by the prefetch.
+                    registry.do_send(Ingest { event, receipt });
+                }
+            }
+            Err(error) => {
+                warn!("a message from exchange {exchange:?} with routing key {routing_key:?} is rejected: {error}");
+                self.parts.metrics.reject(RejectReason::Unparsable);
+                settler.reject(tag);
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        message: Publish,
+        answer: oneshot::Sender<Result<(), PublishError>>,
+        until: Instant,
+        ctx: &mut Context<Self>,
+    ) {
+        let Some(link) = &self.link else {
+            if self.waiting.len() >= self.parts.config.publish_queue_max {
+                let _ = answer.send(Err(PublishError::Full));
+            } else {
+                self.waiting.push_back(Waiting { message, answer, until });
+            }
+            return;
+        };
+        let published = publish(link.publish.clone(), message, until.saturating_duration_since(Instant::now()));
+        let answered = async move {
+            // Whoever asked may have stopped waiting.
+            let _ = answer.send(published.await);
+        };
+        ctx.spawn(answered.into_actor(self));
+    }
+}
+
+/// How much of the need is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// After a reconnect: the broker may have forgotten everything.
+    Everything,
+    Changes,
+}
+
+async fn bring_in_line(parts: &Parts, channel: &Channel, extent: Extent) -> Result<(), ConnectError> {
+    let difference = match extent {
+        Extent::Everything => parts.bindings.all_needed(),
+        Extent::Changes => parts.bindings.difference(),
+    };
+    parts.readiness.bindings_missing.store(difference.missing.len(), Ordering::Relaxed);
+    let queue = &parts.config.queue;
+    remember(parts, &difference.missing, |exchange, routing_key| Write::PutBinding { exchange, routing_key }).await;
+    for binding in difference.missing {
+        topology::bind(channel, queue, &binding).await?;
+        parts.bindings.set_bound(binding);
+    }
+    for binding in &difference.superfluous {
+        topology::unbind(channel, queue, binding).await?;
+        parts.bindings.set_unbound(binding);
+    }
+    remember(parts, &difference.superfluous, |exchange, routing_key| Write::DeleteBinding { exchange, routing_key })
+        .await;
+    parts.readiness.bindings_missing.store(parts.bindings.difference().missing.len(), Ordering::Relaxed);
+    Ok(())
+}
+
+/// The queue outlives this server, and so do its bindings: what was bound is written down, to be unbound some day.
+async fn remember(parts: &Parts, bindings: &[Binding], write: impl Fn(String, String) -> Write) {
+    if bindings.is_empty() {
+        return;
+    }
+    let writes =
+        bindings.iter().map(|binding| write(binding.exchange.to_owned(), binding.routing_key.clone())).collect();
+    if let Err(error) = parts.store.commit(writes).await {
+        // It costs an event too many after a restart, which is dropped.
+        warn!("cannot write down the bindings of queue {:?}: {error}", parts.config.queue);
+    }
+}
+
+impl Actor for AmqpConsumer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if self.stopping {
+            return;
+        }
+        self.connect(ctx);
+        ctx.run_interval(Duration::from_millis(250), |actor, _| {
+            let now = Instant::now();
+            while let Some(late) = actor.waiting.pop_front_if(|waiting| waiting.until <= now) {
+                let _ = late.answer.send(Err(PublishError::Disconnected));
+            }
+        });
+    }
+}
+
+impl Supervised for AmqpConsumer {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        // Timers and futures are gone with the old context; the waiting messages and the pause stay.
+        self.link = None;
+        self.settler = None;
+        self.binding = Rc::default();
+    }
+}
+
+impl StreamHandler<lapin::Result<Delivery>> for AmqpConsumer {
+    fn handle(&mut self, item: lapin::Result<Delivery>, ctx: &mut Self::Context) {
+        match item {
+            Ok(delivery) => self.take(delivery),
+            Err(error) => self.lost(&error.to_string(), ctx),
+        }
+    }
+
+    /// Also how a deleted queue shows: connection and channel still claim to be connected.
+    fn finished(&mut self, ctx: &mut Self::Context) {
+        if !self.stopping {
+            self.lost("the consumer was cancelled", ctx);
+        }
+    }
+}
+
+impl Handler<Reconcile> for AmqpConsumer {
+    type Result = ResponseActFuture<Self, Result<(), NotBound>>;
+
+    fn handle(&mut self, _: Reconcile, _: &mut Self::Context) -> Self::Result {
+        let missing = self.parts.bindings.difference().missing.len();
+        self.parts.readiness.bindings_missing.store(missing, Ordering::Relaxed);
+        let Some(link) = self.link.clone() else {
+            return Box::pin(async { Err(NotBound) }.into_actor(self));
+        };
+        let (parts, binding) = (self.parts.clone(), Rc::clone(&self.binding));
+        let in_line = async move {
+            let _one_at_a_time = binding.lock().await;
+            bring_in_line(&parts, &link.control, Extent::Changes).await
+        };
+        Box::pin(in_line.into_actor(self).map(|result, actor, ctx| {
+            result.map_err(|error| {
+                actor.lost(&error.to_string(), ctx);
+                NotBound
+            })
+        }))
+    }
+}
+
+impl Handler<Publish> for AmqpConsumer {
+    type Result = ResponseActFuture<Self, Result<(), PublishError>>;
+
+    fn handle(&mut self, message: Publish, ctx: &mut Self::Context) -> Self::Result {
+        let (answer, answered) = oneshot::channel();
+        let until = Instant::now() + Duration::from_millis(self.parts.config.publish_timeout_ms);
+        self.publish(message, answer, until, ctx);
+        Box::pin(async move { answered.await.unwrap_or(Err(PublishError::Disconnected)) }.into_actor(self))
+    }
+}
+
+impl Handler<StopConsuming> for AmqpConsumer {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: StopConsuming, _: &mut Self::Context) -> Self::Result {
+        self.stopping = true;
+        let link = self.link.clone();
+        let cancelled = async move {
+            if let Some(link) = link
+                && let Err(error) = link.channel.basic_cancel("hookswitch".into(), BasicCancelOptions::default()).await
+            {
+                warn!("cannot cancel the consumer: {error}");
+            }
+        };
+        Box::pin(cancelled.into_actor(self))
+    }
+}
+
+impl Handler<Close> for AmqpConsumer {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
+        self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
+        let flushed = self.settler.take().map(|settler| settler.flush());
+        let link = self.link.take();
+        let closed = async move {
+            if let Some(flushed) = flushed {
+                // The task may have ended with its channel.
+                let _ = flushed.await;
+            }
+            if let Some(link) = link
+                && let Err(error) = link.connection.close(200, "shutting down".into()).await
+            {
+                warn!("cannot close the connection to the broker: {error}");
+            }
+        };
+        Box::pin(closed.into_actor(self))
+    }
+}

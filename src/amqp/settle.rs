@@ -1,0 +1,204 @@
+//! Receipts become acknowledgements: one task per channel takes what is settled and tells the broker, few frames for many.
+//!
+//! A tag belongs to its channel. When that is gone the task is too, and what is settled afterwards goes nowhere: the
+//! broker has taken those messages back already.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lapin::Channel;
+use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
+use log::{debug, error};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+
+use super::tags::Tags;
+use crate::event::{Receipt, Settled};
+use crate::ids::EventId;
+use crate::metrics::{Metrics, RejectReason};
+
+/// Events whose panics are remembered. Beyond it all are forgotten: a panic a thousand times over is not an event's fault.
+const POISON_TRACKED_MAX: usize = 1_000;
+
+/// How often the handling of an event has panicked. Outlives channels.
+#[derive(Debug, Clone, Default)]
+pub struct Poison(Arc<Mutex<HashMap<EventId, u32>>>);
+
+impl Poison {
+    fn count(&self, event: EventId) -> u32 {
+        let mut panics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if panics.len() >= POISON_TRACKED_MAX {
+            panics.clear();
+        }
+        let count = panics.entry(event).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn forget(&self, event: EventId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&event);
+    }
+}
+
+pub enum Settlement {
+    Event {
+        tag: u64,
+        event: EventId,
+        settled: Settled,
+    },
+    /// Thrown out before it became an event.
+    Reject {
+        tag: u64,
+    },
+    /// Its pause is over: the broker gets it back.
+    HandBack {
+        tag: u64,
+    },
+    /// Answered when everything settled before it is at the broker.
+    Flush(oneshot::Sender<()>),
+}
+
+pub struct Settings {
+    pub prefetch: u16,
+    pub ack_delay: Duration,
+    pub requeue_delay: Duration,
+    pub poison_max: u32,
+    pub poison: Poison,
+    pub metrics: Arc<Metrics>,
+}
+
+/// The way from receipts to the task. Dropping every copy ends the task.
+#[derive(Clone)]
+pub struct Settler(UnboundedSender<Settlement>);
+
+impl Settler {
+    /// Starts the task of a channel.
+    pub fn start(channel: Channel, settings: Settings) -> Self {
+        // Bounded by the prefetch: there is one entry per unacknowledged message.
+        let (sender, queue) = unbounded_channel();
+        let settler = Self(sender);
+        let task = Task { tags: Tags::new(usize::from(settings.prefetch / 4)), channel, settings };
+        actix::spawn(task.run(queue, settler.0.downgrade()));
+        settler
+    }
+
+    pub fn receipt(&self, tag: u64, event: EventId) -> Receipt {
+        let sender = self.0.clone();
+        // The task may be gone; see above.
+        Receipt::new(move |settled| drop(sender.send(Settlement::Event { tag, event, settled })))
+    }
+
+    pub fn reject(&self, tag: u64) {
+        drop(self.0.send(Settlement::Reject { tag }));
+    }
+
+    pub fn flush(&self) -> oneshot::Receiver<()> {
+        let (flushed, answer) = oneshot::channel();
+        drop(self.0.send(Settlement::Flush(flushed)));
+        answer
+    }
+}
+
+struct Task {
+    channel: Channel,
+    settings: Settings,
+    tags: Tags,
+}
+
+impl Task {
+    async fn run(
+        mut self,
+        mut queue: UnboundedReceiver<Settlement>,
+        again: tokio::sync::mpsc::WeakUnboundedSender<Settlement>,
+    ) {
+        let enough = usize::from(self.settings.prefetch / 8).max(1);
+        let mut batch = Vec::new();
+        while queue.recv_many(&mut batch, usize::from(self.settings.prefetch)).await > 0 {
+            // A little later there may be more to tell in the same frame.
+            if batch.len() < enough && !batch.iter().any(|entry| matches!(entry, Settlement::Flush(_))) {
+                tokio::time::sleep(self.settings.ack_delay).await;
+                while let Ok(entry) = queue.try_recv() {
+                    batch.push(entry);
+                }
+            }
+            let mut flushed = Vec::new();
+            for entry in batch.drain(..) {
+                if let Err(error) = self.take(entry, &again, &mut flushed).await {
+                    debug!("the channel is gone: {error}");
+                    return;
+                }
+            }
+            if let Err(error) = self.acknowledge().await {
+                debug!("the channel is gone: {error}");
+                return;
+            }
+            for answer in flushed {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(());
+            }
+        }
+    }
+
+    async fn take(
+        &mut self,
+        entry: Settlement,
+        again: &tokio::sync::mpsc::WeakUnboundedSender<Settlement>,
+        flushed: &mut Vec<oneshot::Sender<()>>,
+    ) -> lapin::Result<()> {
+        match entry {
+            Settlement::Event { tag, event, settled } => match settled {
+                Settled::Done => self.tags.finish(tag),
+                Settled::Undone => self.hand_back_later(tag, again),
+                Settled::Panicked => {
+                    let panics = self.settings.poison.count(event);
+                    if panics < self.settings.poison_max {
+                        self.hand_back_later(tag, again);
+                    } else {
+                        error!("event {event} is rejected: its handling panicked {panics} times");
+                        self.settings.poison.forget(event);
+                        self.settings.metrics.reject(RejectReason::Poison);
+                        self.reject(tag).await?;
+                    }
+                }
+            },
+            Settlement::Reject { tag } => self.reject(tag).await?,
+            Settlement::HandBack { tag } => {
+                self.settings.metrics.requeues.inc();
+                self.channel.basic_nack(tag, BasicNackOptions { requeue: true, ..Default::default() }).await?;
+                self.tags.settled(tag);
+            }
+            Settlement::Flush(answer) => flushed.push(answer),
+        }
+        Ok(())
+    }
+
+    /// What cannot be taken now will hardly be taken at once; and until it is back at the broker, its tag stays open.
+    fn hand_back_later(&self, tag: u64, again: &tokio::sync::mpsc::WeakUnboundedSender<Settlement>) {
+        let (again, delay) = (again.clone(), self.settings.requeue_delay);
+        actix::spawn(async move {
+            tokio::time::sleep(delay).await;
+            if let Some(queue) = again.upgrade() {
+                drop(queue.send(Settlement::HandBack { tag }));
+            }
+        });
+    }
+
+    async fn reject(&mut self, tag: u64) -> lapin::Result<()> {
+        self.channel.basic_reject(tag, BasicRejectOptions { requeue: false }).await?;
+        self.tags.settled(tag);
+        Ok(())
+    }
+
+    async fn acknowledge(&mut self) -> lapin::Result<()> {
+        let acks = self.tags.take();
+        if let Some(up_to) = acks.up_to {
+            self.channel.basic_ack(up_to, BasicAckOptions { multiple: true }).await?;
+        }
+        for tag in acks.single {
+            self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
+        }
+        self.settings.metrics.acks.inc_by(acks.count);
+        Ok(())
+    }
+}

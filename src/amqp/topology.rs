@@ -1,0 +1,153 @@
+//! What has to be at the broker: a connection, Kazoo's exchanges, our queue, its bindings, and one consumer.
+
+use std::time::Duration;
+
+use lapin::options::{
+    BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+    QueueDeclareOptions,
+};
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Consumer, ErrorKind, ExchangeKind};
+
+use crate::config::{Amqp, Argument};
+use crate::kazoo::bindings::Binding;
+use crate::kazoo::table::exchanges;
+
+/// What a working connection consists of.
+pub struct Link {
+    pub connection: Connection,
+    /// Consumes and acknowledges.
+    pub channel: Channel,
+    /// Binds: an error there must not take the consumer's channel down.
+    pub control: Channel,
+    /// Publishes, with confirms.
+    pub publish: Channel,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("amqp.uri is not an AMQP URI: {0}")]
+    BadUri(String),
+    #[error("cannot connect to the broker: {0}")]
+    Connect(lapin::Error),
+    #[error("no connection to the broker within {0} ms")]
+    Timeout(u64),
+    #[error("cannot open a channel: {0}")]
+    OpenChannel(lapin::Error),
+    #[error(
+        "cannot declare exchange {exchange:?}: {cause} (amqp.exchange_durable, amqp.exchange_auto_delete and \
+         amqp.exchanges must agree with how it was declared before)"
+    )]
+    DeclareExchange { exchange: &'static str, cause: lapin::Error },
+    #[error("cannot declare queue {queue:?}: {cause}")]
+    DeclareQueue { queue: String, cause: lapin::Error },
+    #[error("cannot bind queue {queue:?} to exchange {exchange:?} with {routing_key:?}: {cause}")]
+    Bind { queue: String, exchange: &'static str, routing_key: String, cause: lapin::Error },
+    #[error("queue {queue:?} is consumed exclusively by another server; give this one a queue of its own (amqp.queue)")]
+    QueueInUse { queue: String },
+    #[error("cannot consume from queue {queue:?}: {cause}")]
+    Consume { queue: String, cause: lapin::Error },
+}
+
+/// Connects and declares; bindings and the consumer follow.
+pub async fn connect(config: &Amqp, connection_name: &str) -> Result<Link, ConnectError> {
+    let mut uri: AMQPUri = config.uri.parse().map_err(ConnectError::BadUri)?;
+    // A broker that froze is noticed after two of these; without them, never.
+    uri.query.heartbeat.get_or_insert(config.heartbeat_s);
+    let properties = ConnectionProperties::default().with_connection_name(connection_name.into());
+    let limit = Duration::from_millis(config.connect_timeout_ms);
+    let connection = tokio::time::timeout(limit, Connection::connect_uri(uri, properties))
+        .await
+        .map_err(|_| ConnectError::Timeout(config.connect_timeout_ms))?
+        .map_err(ConnectError::Connect)?;
+    let channel = open_channel(&connection).await?;
+    let control = open_channel(&connection).await?;
+    let publish = open_channel(&connection).await?;
+    publish.confirm_select(ConfirmSelectOptions::default()).await.map_err(ConnectError::OpenChannel)?;
+    let prefetch = channel.basic_qos(config.prefetch, BasicQosOptions::default());
+    prefetch.await.map_err(ConnectError::OpenChannel)?;
+    for exchange in exchanges() {
+        declare_exchange(&control, config, exchange).await?;
+    }
+    declare_queue(&control, config).await?;
+    Ok(Link { connection, channel, control, publish })
+}
+
+async fn open_channel(connection: &Connection) -> Result<Channel, ConnectError> {
+    connection.create_channel().await.map_err(ConnectError::OpenChannel)
+}
+
+async fn declare_exchange(channel: &Channel, config: &Amqp, exchange: &'static str) -> Result<(), ConnectError> {
+    let own = config.exchanges.iter().find(|own| own.name == exchange);
+    let options = ExchangeDeclareOptions {
+        durable: own.map_or(config.exchange_durable, |own| own.durable),
+        auto_delete: own.map_or(config.exchange_auto_delete, |own| own.auto_delete),
+        ..Default::default()
+    };
+    let declared = channel.exchange_declare(exchange.into(), ExchangeKind::Topic, options, FieldTable::default());
+    declared.await.map_err(|cause| ConnectError::DeclareExchange { exchange, cause })
+}
+
+async fn declare_queue(channel: &Channel, config: &Amqp) -> Result<(), ConnectError> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString(config.queue_type.as_str().into()));
+    for (name, value) in &config.queue_arguments {
+        let value = match value {
+            Argument::Flag(flag) => AMQPValue::Boolean(*flag),
+            Argument::Number(number) => AMQPValue::LongLongInt(*number),
+            Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
+        };
+        arguments.insert(name.as_str().into(), value);
+    }
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    let declared = channel.queue_declare(config.queue.as_str().into(), options, arguments);
+    let queue = config.queue.clone();
+    declared.await.map(drop).map_err(|cause| ConnectError::DeclareQueue { queue, cause })
+}
+
+pub async fn bind(channel: &Channel, queue: &str, binding: &Binding) -> Result<(), ConnectError> {
+    let Binding { exchange, routing_key } = binding;
+    let bound = channel.queue_bind(
+        queue.into(),
+        (*exchange).into(),
+        routing_key.as_str().into(),
+        QueueBindOptions::default(),
+        FieldTable::default(),
+    );
+    bound.await.map_err(|cause| bind_error(queue, binding, cause))
+}
+
+pub async fn unbind(channel: &Channel, queue: &str, binding: &Binding) -> Result<(), ConnectError> {
+    let Binding { exchange, routing_key } = binding;
+    let unbound =
+        channel.queue_unbind(queue.into(), (*exchange).into(), routing_key.as_str().into(), FieldTable::default());
+    unbound.await.map_err(|cause| bind_error(queue, binding, cause))
+}
+
+fn bind_error(queue: &str, binding: &Binding, cause: lapin::Error) -> ConnectError {
+    let Binding { exchange, routing_key } = binding.clone();
+    ConnectError::Bind { queue: queue.to_owned(), exchange, routing_key, cause }
+}
+
+/// Exclusively: two servers on one queue would each deliver half of the events to hooks that only one of them has.
+pub async fn consume(channel: &Channel, config: &Amqp) -> Result<Consumer, ConnectError> {
+    let queue = config.queue.clone();
+    let options = BasicConsumeOptions { exclusive: true, ..Default::default() };
+    let consuming = channel.basic_consume(queue.as_str().into(), "hookswitch".into(), options, FieldTable::default());
+    consuming.await.map_err(|cause| {
+        if is_access_refused(&cause) {
+            ConnectError::QueueInUse { queue }
+        } else {
+            ConnectError::Consume { queue, cause }
+        }
+    })
+}
+
+fn is_access_refused(error: &lapin::Error) -> bool {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED),
+        _ => false,
+    }
+}
