@@ -10,6 +10,7 @@
 //! - [`webhook`]: a hook, its requests, retries, and where a request may go
 //! - [`store`]: everything on disk
 //! - [`auth`]: tokens, keys, accounts, who may do what
+//! - [`http`]: the API
 //! - [`validation`]: what is wrong with a document
 //! - [`supervise`], [`readiness`], [`metrics`]: addresses that survive a panic, whether the server is ready, every counter
 //!
@@ -18,6 +19,7 @@ pub mod amqp;
 pub mod auth;
 pub mod config;
 pub mod event;
+pub mod http;
 pub mod ids;
 pub mod kazoo;
 pub mod metrics;

@@ -1,0 +1,34 @@
+//! What every handler may use.
+
+use std::sync::Arc;
+
+use crate::auth::Auth;
+use crate::config::Config;
+use crate::ids::AccountId;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::routing::registry::Registry;
+use crate::store::Store;
+use crate::supervise::Slot;
+use crate::webhook::allow::AllowList;
+
+pub struct State {
+    pub config: Config,
+    pub allow: Arc<AllowList>,
+    pub auth: Arc<Auth>,
+    pub store: Store,
+    pub registry: Slot<Registry>,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
+    pub system_account: AccountId,
+    /// One entry per kind of actor besides the hooks, for `GET /v2/actors`.
+    pub actors: Vec<ActorProbe>,
+    /// Account documents change one at a time, so that checks on the tree hold until the change is on disk.
+    pub account_writes: tokio::sync::Mutex<()>,
+}
+
+/// Reads the figures of one actor.
+pub struct ActorProbe {
+    pub kind: &'static str,
+    pub read: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
