@@ -2,6 +2,8 @@
 //!
 //! The crate's map, in reading order:
 //!
+//! - [`cli`]: the command line
+//! - [`app`]: builds, starts and stops every part
 //! - [`config`]: `config.toml` and the environment
 //! - [`ids`], [`event`]: what an event is, and the receipt that travels with it
 //! - [`kazoo`]: what Kazoo's messages mean; pure
@@ -14,9 +16,12 @@
 //! - [`validation`]: what is wrong with a document
 //! - [`supervise`], [`readiness`], [`metrics`]: addresses that survive a panic, whether the server is ready, every counter
 //!
+//! `actors.md` has the bird's-eye picture and the invariants.
 
 pub mod amqp;
+pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod event;
 pub mod http;

@@ -1,0 +1,159 @@
+//! The whole server: builds every part, starts them in order, and stops them in the other order.
+//!
+//! The only module that knows every part: [`ground`] is what they stand on, [`wiring`] who gets what, [`sweep`] sees to
+//! it that app's own actors live.
+
+pub mod error;
+mod ground;
+mod sweep;
+mod wiring;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::Actor;
+use actix_web::dev::ServerHandle;
+use log::{error, info, warn};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
+
+use crate::amqp::consumer::{AmqpConsumer, Close, StopConsuming};
+use crate::config::Config;
+use crate::http::server::serve;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::routing::messages::Drain;
+use crate::routing::registry::Registry;
+use crate::store::Store;
+use crate::supervise::Slot;
+
+use self::error::StartError;
+use self::ground::Ground;
+use self::sweep::{Sweep, start_consumer};
+use self::wiring::Wiring;
+
+/// A running server.
+pub struct App {
+    address: SocketAddr,
+    grace: Duration,
+    server: ServerHandle,
+    store: Store,
+    registry: Slot<Registry>,
+    consumer: Slot<AmqpConsumer>,
+    metrics: Arc<Metrics>,
+    readiness: Arc<Readiness>,
+    sweep: JoinHandle<()>,
+}
+
+impl App {
+    /// Starts everything on the arbiter of the caller. When it returns, the server answers, broker or not.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let mut ground = Ground::open(&config).await?;
+        let loaded = std::mem::take(&mut ground.loaded);
+        let wiring = Wiring::new(&config, &ground, &loaded)?;
+        let listener = listen(&config.http.bind)?;
+        let address = listener.local_addr().map_err(|cause| cannot_listen(&config.http.bind, cause))?;
+
+        let registry_parts = wiring.registry_parts()?;
+        wiring.registry.put(Registry::new(registry_parts.clone(), loaded).start());
+        let state = Arc::new(wiring.http_state());
+        let server = serve(listener, state).map_err(|cause| cannot_listen(&config.http.bind, cause))?;
+        let handle = server.handle();
+        actix::spawn(server);
+        info!("listening http={address}");
+
+        let consumer_parts = config.has_broker().then(|| wiring.consumer_parts());
+        if let Some(parts) = &consumer_parts {
+            start_consumer(&wiring.consumer, parts.clone());
+        }
+        let sweep = Sweep {
+            registry: wiring.registry.clone(),
+            registry_parts,
+            consumer: wiring.consumer.clone(),
+            consumer_parts,
+            store: ground.store.clone(),
+            metrics: Arc::clone(&wiring.metrics),
+        };
+        let app = Self {
+            address,
+            grace: Duration::from_millis(config.node.shutdown_grace_ms),
+            server: handle,
+            registry: wiring.registry.clone(),
+            consumer: wiring.consumer.clone(),
+            metrics: Arc::clone(&wiring.metrics),
+            readiness: Arc::clone(&wiring.readiness),
+            store: ground.store.clone(),
+            sweep: actix::spawn(sweep.run()),
+        };
+        info!("ready");
+        Ok(app)
+    }
+
+    /// Where the API listens.
+    pub fn http_address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking events, finishes or stores what is under way, and returns within the grace period.
+    pub async fn stop(self) {
+        info!("stopping");
+        let started = Instant::now();
+        let share = |eighths: u32| started + self.grace * eighths / 8;
+        self.sweep.abort();
+        self.readiness.draining.store(true, Ordering::Relaxed);
+        self.stop_consuming(share(1)).await;
+        if let Some(registry) = self.registry.get()
+            && timeout_at(share(4), registry.send(Drain)).await.is_err()
+        {
+            error!("not every delivery could be stored in time; the broker keeps their events");
+        }
+        self.finish_requests(share(4)).await;
+        self.close_broker(share(6)).await;
+        // By now every event posted over HTTP is answered.
+        if timeout_at(share(7), self.server.stop(true)).await.is_err() {
+            warn!("some HTTP clients are cut off");
+        }
+        // Their last addresses: they end.
+        self.registry.clear();
+        self.consumer.clear();
+        match timeout_at(share(8), self.store.close()).await {
+            Ok(Ok(())) => info!("stopped"),
+            Ok(Err(error)) => error!("the store was not closed cleanly: {error}"),
+            Err(_) => error!("the store was not closed in time"),
+        }
+    }
+
+    async fn stop_consuming(&self, until: Instant) {
+        if let Some(consumer) = self.consumer.get()
+            && timeout_at(until, consumer.send(StopConsuming)).await.is_err()
+        {
+            warn!("the broker did not confirm that consuming ends");
+        }
+    }
+
+    /// Requests under way may end well, and then need not be repeated after the next start.
+    async fn finish_requests(&self, until: Instant) {
+        while self.metrics.in_flight.get() > 0 && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn close_broker(&self, until: Instant) {
+        if let Some(consumer) = self.consumer.get()
+            && timeout_at(until, consumer.send(Close)).await.is_err()
+        {
+            warn!("the broker did not confirm that the connection ends");
+        }
+    }
+}
+
+fn listen(address: &str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|cause| cannot_listen(address, cause))
+}
+
+fn cannot_listen(address: &str, cause: io::Error) -> StartError {
+    StartError::Listen { address: address.to_owned(), cause }
+}

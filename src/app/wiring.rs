@@ -1,0 +1,180 @@
+//! Which part gets what: slots and doors instead of addresses, so that nobody keeps a dead one.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use actix::{Actor, Arbiter, ArbiterHandle};
+use serde_json::json;
+
+use super::error::StartError;
+use super::ground::Ground;
+use crate::amqp::consumer::{self, AmqpConsumer};
+use crate::config::Config;
+use crate::http::state::{ActorProbe, State};
+use crate::kazoo::bindings::Binding;
+use crate::kazoo::table::exchanges;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::routing::bindings::Bindings;
+use crate::routing::registry::{self, Bus, Registry};
+use crate::store::Loaded;
+use crate::supervise::{Door, Slot};
+use crate::webhook::allow::AllowList;
+use crate::webhook::client::SenderSettings;
+use crate::webhook::connect::Reach;
+use crate::webhook::context::HookContext;
+use crate::webhook::resolve::Resolver;
+use crate::webhook::tls::client_config;
+
+/// How much of a response's head an attempt keeps.
+const RESPONSE_HEAD_BYTES_MAX: usize = 16 << 10;
+
+pub struct Wiring<'a> {
+    pub config: &'a Config,
+    pub ground: &'a Ground,
+    pub metrics: Arc<Metrics>,
+    pub readiness: Arc<Readiness>,
+    pub registry: Slot<Registry>,
+    pub consumer: Slot<AmqpConsumer>,
+    bindings: Arc<Bindings>,
+    allow: Arc<AllowList>,
+}
+
+impl<'a> Wiring<'a> {
+    pub fn new(config: &'a Config, ground: &'a Ground, loaded: &Loaded) -> Result<Self, StartError> {
+        let bindings = Bindings::default();
+        bindings.found_on_disk(known_bindings(loaded));
+        let readiness = Readiness::default();
+        readiness.store_open.store(true, Ordering::Relaxed);
+        readiness.broker_consuming.store(!config.has_broker(), Ordering::Relaxed);
+        Ok(Self {
+            config,
+            ground,
+            metrics: Arc::default(),
+            readiness: Arc::new(readiness),
+            registry: Slot::default(),
+            consumer: Slot::default(),
+            bindings: Arc::new(bindings),
+            allow: Arc::new(AllowList::parse(&config.webhooks.allow_hosts)?),
+        })
+    }
+
+    pub fn registry_parts(&self) -> Result<registry::Parts, StartError> {
+        Ok(registry::Parts {
+            webhooks: self.config.webhooks.clone(),
+            bind_timeout_ms: self.config.amqp.bind_timeout_ms,
+            node_name: self.config.node.name.clone(),
+            store: self.ground.store.clone(),
+            auth: self.ground.auth.clone(),
+            metrics: Arc::clone(&self.metrics),
+            hooks: Arc::new(self.hook_context()?),
+            bindings: Arc::clone(&self.bindings),
+            bus: self.bus(),
+            arbiters: arbiters(self.config.webhooks.threads),
+            slot: self.registry.clone(),
+        })
+    }
+
+    pub fn consumer_parts(&self) -> consumer::Parts {
+        consumer::Parts {
+            config: self.config.amqp.clone(),
+            node_name: self.config.node.name.clone(),
+            bindings: Arc::clone(&self.bindings),
+            store: self.ground.store.clone(),
+            registry: self.registry.clone(),
+            metrics: Arc::clone(&self.metrics),
+            readiness: Arc::clone(&self.readiness),
+            poison: Default::default(),
+        }
+    }
+
+    pub fn http_state(&self) -> State {
+        State {
+            config: self.config.clone(),
+            allow: Arc::clone(&self.allow),
+            auth: Arc::new(self.ground.auth.clone()),
+            store: self.ground.store.clone(),
+            registry: self.registry.clone(),
+            metrics: Arc::clone(&self.metrics),
+            readiness: Arc::clone(&self.readiness),
+            system_account: self.ground.system_account,
+            actors: vec![probe("Registry", &self.registry), probe("AmqpConsumer", &self.consumer)],
+            account_writes: tokio::sync::Mutex::default(),
+        }
+    }
+
+    fn hook_context(&self) -> Result<HookContext, StartError> {
+        Ok(HookContext {
+            config: self.config.webhooks.clone(),
+            sender: Arc::new(self.sender_settings()?),
+            success: self.config.webhooks.success()?,
+            store: self.ground.store.clone(),
+            metrics: Arc::clone(&self.metrics),
+            cluster_id: self.ground.cluster_id.clone(),
+            disable: self.registry.door(),
+            idle: self.registry.door(),
+        })
+    }
+
+    fn sender_settings(&self) -> Result<SenderSettings, StartError> {
+        let webhooks = &self.config.webhooks;
+        let resolver = Resolver::new(&webhooks.dns_servers, Duration::from_millis(webhooks.dns_timeout_ms))?;
+        let ca_file = Some(webhooks.ca_file.as_path()).filter(|path| !path.as_os_str().is_empty());
+        Ok(SenderSettings {
+            reach: Arc::new(Reach { allow: AllowList::clone(&self.allow), resolver }),
+            tls: client_config(ca_file)?,
+            connect_timeout_ms: webhooks.connect_timeout_ms,
+            request_timeout_ms: webhooks.request_timeout_ms,
+            response_bytes_max: webhooks.response_bytes_max,
+            response_head_bytes_max: RESPONSE_HEAD_BYTES_MAX,
+            url_bytes_max: webhooks.uri_bytes_max,
+            connections_max: webhooks.concurrency_max,
+        })
+    }
+
+    /// Without a broker nobody is behind the doors to it.
+    fn bus(&self) -> Bus {
+        let ingest = self.registry.door();
+        if self.config.has_broker() {
+            Bus { reconcile: self.consumer.door(), publish: self.consumer.door(), ingest }
+        } else {
+            Bus { reconcile: Door::walled_up(), publish: Door::walled_up(), ingest }
+        }
+    }
+}
+
+/// Exchanges that this version does not know are left alone.
+fn known_bindings(loaded: &Loaded) -> Vec<Binding> {
+    let known = |(exchange, routing_key): &(String, String)| {
+        let exchange = exchanges().iter().find(|known| *known == exchange)?;
+        Some(Binding { exchange, routing_key: routing_key.clone() })
+    };
+    loaded.bindings.iter().filter_map(known).collect()
+}
+
+/// One thread means the caller's own: hooks then share it with the Registry, and no message crosses threads.
+fn arbiters(threads: usize) -> Vec<ArbiterHandle> {
+    // They end with the process.
+    static MORE: OnceLock<Vec<Arbiter>> = OnceLock::new();
+    if threads <= 1 {
+        return vec![Arbiter::current()];
+    }
+    MORE.get_or_init(|| (0..threads).map(|_| Arbiter::new()).collect()).iter().map(Arbiter::handle).collect()
+}
+
+fn probe<A: Actor>(kind: &'static str, slot: &Slot<A>) -> ActorProbe {
+    let slot = slot.clone();
+    ActorProbe {
+        kind,
+        read: Box::new(move || {
+            json!({
+                "alive": slot.is_alive(),
+                "started_at": slot.started_ms(),
+                "restarts": slot.restarts(),
+                "handled": slot.mailbox().handled_total(),
+                "mailbox_depth": slot.mailbox().depth(),
+            })
+        }),
+    }
+}

@@ -1,0 +1,37 @@
+//! `hookswitch serve`: the server, until SIGTERM or SIGINT.
+
+use std::time::Duration;
+
+use env_logger::Env;
+use log::info;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Config, Outcome};
+use crate::app::App;
+
+pub fn run(config: Config) -> Outcome {
+    env_logger::Builder::from_env(Env::default().default_filter_or("info")).init();
+    actix::System::new().block_on(async move {
+        let grace = Duration::from_millis(config.node.shutdown_grace_ms);
+        // Before the start: a signal during it must not be lost.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let app = App::start(config).await?;
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        info!("got {name}");
+        exit_at_the_latest(grace);
+        app.stop().await;
+        Ok(())
+    })
+}
+
+/// Should anything hang, nothing accepted is lost by ending: what is not on disk is still at its sender.
+fn exit_at_the_latest(grace: Duration) {
+    std::thread::spawn(move || {
+        std::thread::sleep(grace);
+        std::process::exit(0);
+    });
+}
