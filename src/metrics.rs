@@ -1,9 +1,10 @@
 //! Names and handles of every counter. Labels come from fixed lists only: no account, hook or host ever becomes one.
 
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,7 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 /// What became of an event at the Registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventResult {
     /// At least one hook took it.
     Routed,
@@ -41,7 +42,7 @@ pub struct EventLabels {
 }
 
 /// How a delivery ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryOutcome {
     Delivered,
     GivenUp,
@@ -56,7 +57,7 @@ pub struct OutcomeLabels {
 }
 
 /// Why a message from the broker was thrown out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RejectReason {
     Unparsable,
     Oversized,
@@ -69,7 +70,7 @@ pub struct RejectLabels {
     pub reason: RejectReason,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ActorKind {
     AmqpConsumer,
     Registry,
@@ -80,6 +81,55 @@ pub enum ActorKind {
 pub struct ActorLabels {
     pub kind: ActorKind,
 }
+
+/// Label values are written in snake case, as is usual for Prometheus.
+macro_rules! label_values {
+    ($name:ident { $($variant:ident => $text:literal,)* }) => {
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                encoder.write_str(match self {
+                    $(Self::$variant => $text,)*
+                })
+            }
+        }
+    };
+}
+
+label_values!(EventResult {
+    Routed => "routed",
+    Unwanted => "unwanted",
+    UnknownKind => "unknown_kind",
+    MissingAccount => "missing_account",
+    MalformedAccount => "malformed_account",
+    NoAccountDatabase => "no_account_database",
+    MissingRealm => "missing_realm",
+    MissingConference => "missing_conference",
+    UnknownCall => "unknown_call",
+    UnknownRealm => "unknown_realm",
+    UnknownConference => "unknown_conference",
+    BadOneOff => "bad_one_off",
+});
+
+label_values!(DeliveryOutcome {
+    Delivered => "delivered",
+    GivenUp => "given_up",
+    Expired => "expired",
+    Refused => "refused",
+    Discarded => "discarded",
+});
+
+label_values!(RejectReason {
+    Unparsable => "unparsable",
+    Oversized => "oversized",
+    BadEncoding => "bad_encoding",
+    Poison => "poison",
+});
+
+label_values!(ActorKind {
+    AmqpConsumer => "amqp_consumer",
+    Registry => "registry",
+    WebhookActor => "webhook_actor",
+});
 
 /// Messages sent to an actor and handled by it. Their difference is the depth of its mailbox, which actix does not tell.
 #[derive(Debug, Default)]
@@ -124,6 +174,9 @@ pub struct Metrics {
     pub rejected: Family<RejectLabels, Counter>,
     pub restarts: Family<ActorLabels, Counter>,
     pub store_flushes: Counter,
+    pub store_dropped_logs: Counter,
+    pub store_lost_writes: Counter,
+    pub store_bytes: Gauge,
     pub publish_failures: Counter,
 }
 
@@ -200,6 +253,19 @@ impl Metrics {
                 Family::default()
             ),
             store_flushes: registered!(registry, "store_flushes", "Groups of writes made durable", Counter::default()),
+            store_dropped_logs: registered!(
+                registry,
+                "store_dropped_logs",
+                "Attempts not logged because too many writes were queued",
+                Counter::default()
+            ),
+            store_lost_writes: registered!(
+                registry,
+                "store_lost_writes",
+                "Writes that nobody waited for and that failed for good",
+                Counter::default()
+            ),
+            store_bytes: registered!(registry, "store_bytes", "Size of the store on disk", Gauge::default()),
             publish_failures: registered!(
                 registry,
                 "amqp_publish_failures",

@@ -46,6 +46,11 @@ impl Faults {
         self.add(field, "enum", &message, Some(cause.clone()), Some(json!(allowed)));
     }
 
+    /// The names of the faulty fields.
+    pub fn fields(&self) -> Vec<&str> {
+        self.0.keys().map(String::as_str).collect()
+    }
+
     /// `Ok` when nothing was found.
     pub fn into_result(self) -> Result<(), Faults> {
         if self.is_empty() { Ok(()) } else { Err(self) }

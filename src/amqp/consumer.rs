@@ -25,7 +25,7 @@ use actix::{
 use lapin::message::Delivery;
 use lapin::options::BasicCancelOptions;
 use lapin::{Channel, Consumer};
-use log::{error, info, warn};
+use log::{Level, info, log, warn};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
@@ -53,6 +53,7 @@ pub struct Parts {
     pub registry: Slot<Registry>,
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
+    pub slot: Slot<AmqpConsumer>,
     pub poison: Poison,
 }
 
@@ -111,8 +112,9 @@ impl AmqpConsumer {
         ctx.spawn(connected.into_actor(self).map(|result, actor, ctx| match result {
             Ok((link, consumer)) => actor.connected(link, consumer, ctx),
             Err(error) => {
-                error!("{error}; trying again in {} ms", actor.pause_ms);
-                actor.pause(ctx);
+                let wait_ms = actor.pause(ctx);
+                let level = if error.needs_operator() { Level::Error } else { Level::Warn };
+                log!(level, "{error}; trying again in {wait_ms} ms");
             }
         }));
     }
@@ -151,19 +153,21 @@ impl AmqpConsumer {
         if self.stopping {
             return;
         }
-        warn!("the connection to the broker is lost: {reason}; trying again in {} ms", self.pause_ms);
         actix::spawn(async move {
             // It may be half alive; either way nobody needs it.
             let _ = link.connection.close(200, "reconnecting".into()).await;
         });
-        self.pause(ctx);
+        let wait_ms = self.pause(ctx);
+        warn!("the connection to the broker is lost: {reason}; trying again in {wait_ms} ms");
     }
 
-    fn pause(&mut self, ctx: &mut Context<Self>) {
+    /// Ends this life of the actor after a while; the result is how long that is.
+    fn pause(&mut self, ctx: &mut Context<Self>) -> u64 {
         // Not all servers of a restarted broker come back in the same moment.
         let wait_ms = self.pause_ms / 2 + rand::random_range(0..=self.pause_ms / 2);
         self.pause_ms = (2 * self.pause_ms).min(self.parts.config.reconnect_max_ms);
         ctx.run_later(Duration::from_millis(wait_ms), |_, ctx| ctx.stop());
+        wait_ms
     }
 
     fn take(&self, delivery: Delivery) {
@@ -294,6 +298,9 @@ impl Supervised for AmqpConsumer {
 
 impl StreamHandler<lapin::Result<Delivery>> for AmqpConsumer {
     fn handle(&mut self, item: lapin::Result<Delivery>, ctx: &mut Self::Context) {
+        // The broker's window is the mailbox; what is in it has been sent as it is handled.
+        self.parts.slot.mailbox().sent();
+        self.parts.slot.mailbox().handled();
         match item {
             Ok(delivery) => self.take(delivery),
             Err(error) => self.lost(&error.to_string(), ctx),

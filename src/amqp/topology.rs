@@ -51,6 +51,20 @@ pub enum ConnectError {
     Consume { queue: String, cause: lapin::Error },
 }
 
+impl ConnectError {
+    /// Trying again will not help by itself: a setting, here or at the broker, has to change.
+    pub fn needs_operator(&self) -> bool {
+        match self {
+            Self::BadUri(_) | Self::DeclareExchange { .. } | Self::DeclareQueue { .. } | Self::QueueInUse { .. } => {
+                true
+            }
+            Self::Connect(_) | Self::Timeout(_) | Self::OpenChannel(_) | Self::Bind { .. } | Self::Consume { .. } => {
+                false
+            }
+        }
+    }
+}
+
 /// Connects and declares; bindings and the consumer follow.
 pub async fn connect(config: &Amqp, connection_name: &str) -> Result<Link, ConnectError> {
     let mut uri: AMQPUri = config.uri.parse().map_err(ConnectError::BadUri)?;

@@ -1,7 +1,6 @@
 //! Why the server cannot start. Each text names the thing and, where there is one, the setting.
 
 use std::io;
-use std::path::PathBuf;
 
 use crate::auth::directory::DirectoryError;
 use crate::auth::keys::KeyError;
@@ -14,8 +13,6 @@ use crate::webhook::tls::TlsError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot make data directory {}: {cause}", path.display())]
-    DataDir { path: PathBuf, cause: io::Error },
     #[error(transparent)]
     Keys(#[from] KeyError),
     #[error(transparent)]

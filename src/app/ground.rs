@@ -25,7 +25,6 @@ pub struct Ground {
 impl Ground {
     pub async fn open(config: &Config) -> Result<Self, StartError> {
         let data_dir = &config.node.data_dir;
-        std::fs::create_dir_all(data_dir).map_err(|cause| StartError::DataDir { path: data_dir.clone(), cause })?;
         let mut identity = NodeIdentity::load_or_create(data_dir)?;
         if !config.node.cluster_id.is_empty() {
             identity.cluster_id.clone_from(&config.node.cluster_id);

@@ -9,7 +9,7 @@ use log::error;
 use crate::amqp::consumer::{self, AmqpConsumer};
 use crate::metrics::{ActorKind, Metrics};
 use crate::routing::registry::{self, Registry};
-use crate::store::Store;
+use crate::store::{Store, StoreStats};
 use crate::supervise::Slot;
 
 const EVERY: Duration = Duration::from_millis(100);
@@ -26,7 +26,7 @@ pub struct Sweep {
 
 impl Sweep {
     pub async fn run(self) {
-        let mut flushes_counted = 0;
+        let mut counted = StoreStats::default();
         loop {
             tokio::time::sleep(EVERY).await;
             if !self.registry.is_alive() {
@@ -37,9 +37,12 @@ impl Sweep {
                 self.metrics.restart(ActorKind::AmqpConsumer);
                 start_consumer(&self.consumer, parts.clone());
             }
-            let flushes = self.store.stats().flushes;
-            self.metrics.store_flushes.inc_by(flushes - flushes_counted);
-            flushes_counted = flushes;
+            let stats = self.store.stats();
+            self.metrics.store_flushes.inc_by(stats.flushes - counted.flushes);
+            self.metrics.store_dropped_logs.inc_by(stats.dropped_logs - counted.dropped_logs);
+            self.metrics.store_lost_writes.inc_by(stats.lost_writes - counted.lost_writes);
+            self.metrics.store_bytes.set(stats.bytes_on_disk as i64);
+            counted = stats;
         }
     }
 

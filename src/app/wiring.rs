@@ -85,6 +85,7 @@ impl<'a> Wiring<'a> {
             registry: self.registry.clone(),
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
+            slot: self.consumer.clone(),
             poison: Default::default(),
         }
     }
@@ -99,9 +100,18 @@ impl<'a> Wiring<'a> {
             metrics: Arc::clone(&self.metrics),
             readiness: Arc::clone(&self.readiness),
             system_account: self.ground.system_account,
-            actors: vec![probe("Registry", &self.registry), probe("AmqpConsumer", &self.consumer)],
+            actors: self.probes(),
             account_writes: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Of the actors that run; without a broker nothing consumes.
+    fn probes(&self) -> Vec<ActorProbe> {
+        let mut probes = vec![probe("Registry", &self.registry)];
+        if self.config.has_broker() {
+            probes.push(probe("AmqpConsumer", &self.consumer));
+        }
+        probes
     }
 
     fn hook_context(&self) -> Result<HookContext, StartError> {

@@ -9,8 +9,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Config, Outcome};
 use crate::app::App;
 
+/// Without RUST_LOG. What the broker's client and the HTTP server log at these levels, we log in our own words.
+const LOG_FILTER: &str = "info,actix_server=warn,lapin=off,tracing=off";
+
 pub fn run(config: Config) -> Outcome {
-    env_logger::Builder::from_env(Env::default().default_filter_or("info")).init();
+    env_logger::Builder::from_env(Env::default().default_filter_or(LOG_FILTER)).init();
     actix::System::new().block_on(async move {
         let grace = Duration::from_millis(config.node.shutdown_grace_ms);
         // Before the start: a signal during it must not be lost.

@@ -11,6 +11,7 @@ use super::webhooks;
 use crate::ids::HookId;
 use crate::routing::messages::ListHooks;
 use crate::store::{Attempt, AttemptsQuery, Order, Position};
+use crate::webhook::attempt::one_off_log;
 
 impl Recorded for Attempt {
     fn key(&self) -> Key {
@@ -25,10 +26,12 @@ impl Recorded for Attempt {
     }
 }
 
+/// Those of the account's one-off hooks too.
 pub async fn of_account(AccountCall { call, account, .. }: AccountCall) -> Result<Answer, ApiError> {
     let listing = Listing::parse(&call.query, &call.state.config.http)?;
     let hooks = call.ask(ListHooks(account)).await?;
-    list(&call, listing, hooks.iter().map(|hook| hook.id).collect()).await
+    let ids = hooks.iter().map(|hook| hook.id).chain([one_off_log(account)]);
+    list(&call, listing, ids.collect()).await
 }
 
 pub async fn of_hook(on: AccountCall) -> Result<Answer, ApiError> {

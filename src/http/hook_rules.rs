@@ -41,6 +41,7 @@ pub fn with_rules(
         object_actions: &OBJECT_ACTIONS,
         notification_names: &NOTIFICATIONS,
         document_bytes_max: call.state.config.webhooks.document_bytes_max,
+        uri_bytes_max: call.state.config.webhooks.uri_bytes_max,
         custom_data_bytes_max: call.state.config.webhooks.custom_data_bytes_max,
     };
     Ok(validate(&rules)?)

@@ -22,6 +22,7 @@ use crate::kazoo::notifications;
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Committed, DeliveryKey, StoreError, Write};
 use crate::webhook::actor::Backlog;
+use crate::webhook::attempt::one_off_log;
 use crate::webhook::hook::Hook;
 use crate::webhook::messages::{DisableHook, Discard, Revived, Update, WriteDown};
 
@@ -202,23 +203,29 @@ impl Handler<ForgetAccount> for Registry {
 
     fn handle(&mut self, ForgetAccount(account): ForgetAccount, _: &mut Self::Context) -> Self::Result {
         self.mailbox().handled();
-        let ids: Vec<HookId> = self.hooks.of_account(account).iter().map(|hook| hook.id).collect();
-        self.limits.remove(&account);
-        let mut writes: Vec<Write> = ids.iter().map(|id| Write::DeleteHook(*id)).collect();
-        writes.push(Write::DeleteConfig(account));
-        let one_offs = self.one_offs.of_account(account);
-        writes.extend(one_offs.iter().map(|id| Write::DeleteHook(*id)));
-        let deleted = self.parts.store.commit(writes);
-        Box::pin(deleted.into_actor(self).map(move |result, actor, _| {
-            let committed = result?;
-            actor.discarded(committed.discarded);
-            for id in ids {
-                actor.remove_hook(id, Committed::default());
-            }
-            for entry in one_offs.into_iter().filter_map(|id| actor.one_offs.remove(id)) {
-                entry.addr.do_send(Discard);
-            }
-            Ok(())
+        let parked = self.parked_one_offs(account).into_actor(self);
+        Box::pin(parked.map_err(|error, _, _| HookError::from(error)).and_then(move |parked, actor, _| {
+            let hooks: Vec<HookId> = actor.hooks.of_account(account).iter().map(|hook| hook.id).collect();
+            let one_offs = actor.one_offs.of_account(account);
+            let all = hooks.iter().chain(&one_offs).chain(&parked);
+            let mut writes: Vec<Write> = all.map(|id| Write::DeleteHook(*id)).collect();
+            writes.extend([Write::DeleteHook(one_off_log(account)), Write::DeleteConfig(account)]);
+            let deleted = actor.parts.store.commit(writes).into_actor(actor);
+            deleted.map(move |result, actor, _| {
+                let committed = result?;
+                actor.discarded(committed.discarded);
+                actor.limits.remove(&account);
+                for id in hooks {
+                    actor.remove_hook(id, Committed::default());
+                }
+                for id in parked {
+                    actor.one_offs.unpark(id);
+                }
+                for entry in one_offs.into_iter().filter_map(|id| actor.one_offs.remove(id)) {
+                    entry.addr.do_send(Discard);
+                }
+                Ok(())
+            })
         }))
     }
 }

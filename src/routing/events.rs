@@ -171,7 +171,7 @@ impl Registry {
         }));
     }
 
-    fn overflowed(&mut self, id: HookId, news: Overflowed) {
+    pub(super) fn overflowed(&mut self, id: HookId, news: Overflowed) {
         match self.hooks.get(id).or_else(|| self.one_offs.get(id)) {
             Some(entry) => entry.addr.do_send(news),
             None => self.one_offs.parked(id, news),

@@ -17,8 +17,8 @@ use crate::event::{Event, Receipt};
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::kind::Kind;
 use crate::kazoo::payload::one_off_hook;
-use crate::metrics::EventResult;
-use crate::store::{StoredDelivery, Target, Write};
+use crate::metrics::{ActorKind, EventResult};
+use crate::store::{StoreError, StoredDelivery, Target, Write};
 use crate::webhook::actor::Backlog;
 use crate::webhook::hook::Hook;
 use crate::webhook::job::Job;
@@ -46,6 +46,21 @@ impl OneOffs {
     pub fn of_account(&self, account: AccountId) -> Vec<HookId> {
         let of_account = self.entries.values().filter(|entry| entry.hook.account == account);
         of_account.map(|entry| entry.hook.id).collect()
+    }
+
+    fn pending(&self, id: HookId) -> u64 {
+        let live = self.get(id).map_or(0, |entry| entry.figures.pending.load(Ordering::Relaxed));
+        live + self.parked.get(&id).map_or(0, |parked| parked.count)
+    }
+
+    pub fn parked_ids(&self) -> Vec<HookId> {
+        self.queue.iter().copied().collect()
+    }
+
+    pub fn unpark(&mut self, id: HookId) {
+        if self.parked.remove(&id).is_some() {
+            self.queue.retain(|queued| *queued != id);
+        }
     }
 
     pub fn remove(&mut self, id: HookId) -> Option<Entry> {
@@ -101,6 +116,10 @@ impl Registry {
             return EventResult::Unwanted;
         }
         let id = hook.id;
+        if self.one_offs.pending(id) >= self.parts.webhooks.pending_max {
+            warn!("event {}: one-off hook {id} has too many pending deliveries", event.id);
+            return EventResult::BadOneOff;
+        }
         let job = Arc::new(Job::new(Arc::clone(event), kind, account, Target::OneOffHook));
         let message = Deliver { job, receipt: receipt.share() };
         let alive = self.one_offs.get(id).is_some_and(|entry| entry.addr.connected());
@@ -124,9 +143,9 @@ impl Registry {
 
     fn start_one_off(&mut self, hook: Hook, mut backlog: Backlog) {
         let id = hook.id;
-        if let Some(parked) = self.one_offs.parked.remove(&id) {
-            self.one_offs.queue.retain(|queued| *queued != id);
-            backlog = waiting(&parked);
+        if let Some(parked) = self.one_offs.parked.get(&id) {
+            backlog = waiting(parked);
+            self.one_offs.unpark(id);
         }
         let entry = self.spawn(Arc::new(hook), Target::OneOffHook, backlog, Arc::default());
         self.one_offs.entries.insert(id, entry);
@@ -152,6 +171,44 @@ impl Registry {
                     actor.one_offs.parked(id, waiting);
                 }
             }));
+        }
+    }
+
+    /// A one-off hook whose actor panicked is started anew by what the store has for it.
+    pub(super) fn park_dead_one_offs(&mut self, ctx: &mut Context<Self>) {
+        let dead = self.one_offs.iter().filter(|entry| !entry.addr.connected()).map(|entry| entry.hook.id);
+        for id in dead.collect::<Vec<_>>() {
+            self.parts.metrics.restart(ActorKind::WebhookActor);
+            if let Some(entry) = self.one_offs.remove(id) {
+                self.parts.metrics.pending.dec_by(entry.figures.pending.load(Ordering::Relaxed) as i64);
+            }
+            let store = self.parts.store.clone();
+            let found = async move { store.pending(id).await }.into_actor(self);
+            ctx.spawn(found.map(move |result, actor, _| match result {
+                Ok(Some(pending)) => {
+                    actor.overflowed(id, Overflowed { count: pending.count, due_ms: pending.first_due_ms })
+                }
+                Ok(None) => (),
+                Err(error) => error!("cannot read the deliveries of hook {id}: {error}"),
+            }));
+        }
+    }
+
+    /// The one-off hooks of an account that have no actor; their deliveries tell whose they are.
+    pub(super) fn parked_one_offs(
+        &self,
+        account: AccountId,
+    ) -> impl Future<Output = Result<Vec<HookId>, StoreError>> + 'static + use<> {
+        let (store, parked) = (self.parts.store.clone(), self.one_offs.parked_ids());
+        async move {
+            let mut found = Vec::new();
+            for id in parked {
+                let due = store.due(id, u64::MAX, 1, Vec::new()).await?;
+                if due.ready.iter().any(|(_, delivery)| delivery.account == account) {
+                    found.push(id);
+                }
+            }
+            Ok(found)
         }
     }
 
@@ -212,7 +269,8 @@ fn waiting(news: &Overflowed) -> Backlog {
 fn one_off(body: &[u8], account: AccountId) -> Result<Hook, String> {
     let event = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let document = one_off_hook(&event).map_err(|error| error.to_string())?;
-    Hook::one_off(account, &document).map_err(|faults| faults.into_value().to_string())
+    // Which fields, and not what is in them: that is somebody's event.
+    Hook::one_off(account, &document).map_err(|faults| format!("faults in {}", faults.fields().join(", ")))
 }
 
 #[cfg(test)]

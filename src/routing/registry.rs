@@ -31,12 +31,12 @@ use crate::event::{Ingest, Publish};
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::bindings::one_off_binding;
 use crate::metrics::{ActorKind, Mailbox, Metrics};
-use crate::store::{Loaded, Pending, Store, Target};
+use crate::store::{Loaded, Pending, Store, StoreError, Target};
 use crate::supervise::{Door, Slot};
 use crate::webhook::actor::{Backlog, WebhookActor};
 use crate::webhook::context::{Figures, HookContext};
 use crate::webhook::hook::Hook;
-use crate::webhook::messages::Overflowed;
+use crate::webhook::messages::{Overflowed, TakeOver};
 use crate::webhook::retry::{FailureLimits, FailureWindow};
 
 /// What the Registry is built from, again and again.
@@ -108,7 +108,7 @@ impl Registry {
             }
         }
         for (id, record) in loaded.hooks {
-            let backlog = backlog(loaded.pending.remove(&id), loaded.failures.remove(&id));
+            let backlog = backlog(loaded.pending.remove(&id), loaded.failures.remove(&id).unwrap_or_default());
             match Hook::from_record(&record) {
                 Ok(hook) => self.start_hook(Arc::new(hook), backlog),
                 Err(error) => error!("hook {id} is unreadable and gets no events: {error}"),
@@ -172,24 +172,20 @@ impl Registry {
             }
         }
         let store = self.parts.store.clone();
-        let looked_up = async move { store.pending(id).await }.into_actor(self);
-        ctx.spawn(looked_up.map(move |result, actor, _| match result {
-            Ok(Some(Pending { count, first_due_ms: due_ms, .. })) => {
-                if let Some(entry) = actor.hooks.get(id) {
-                    entry.addr.do_send(Overflowed { count, due_ms });
-                }
-            }
-            Ok(None) => (),
-            Err(error) => error!("cannot read the deliveries of hook {id}: {error}"),
+        let looked_up = async move { Ok((store.pending(id).await?, store.failures(id).await?)) }.into_actor(self);
+        ctx.spawn(looked_up.map(move |result: Result<_, StoreError>, actor, _| match (result, actor.hooks.get(id)) {
+            (Ok((pending, failures)), Some(entry)) => entry.addr.do_send(TakeOver(backlog(pending, failures))),
+            (Ok(_), None) => (),
+            (Err(error), _) => error!("cannot read what the store has for hook {id}: {error}"),
         }));
     }
 }
 
-fn backlog(pending: Option<Pending>, failures: Option<Vec<u64>>) -> Backlog {
+fn backlog(pending: Option<Pending>, failures: Vec<u64>) -> Backlog {
     Backlog {
         pending: pending.map_or(0, |pending| pending.count),
         first_due_ms: pending.map(|pending| pending.first_due_ms),
-        failures: FailureWindow::from_times(failures.unwrap_or_default()),
+        failures: FailureWindow::from_times(failures),
     }
 }
 
@@ -205,6 +201,8 @@ impl Actor for Registry {
             for id in dead {
                 actor.respawn(id, ctx);
             }
+            actor.park_dead_one_offs(ctx);
+            actor.revive_one_offs(ctx);
         });
     }
 }

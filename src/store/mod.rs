@@ -169,6 +169,11 @@ impl Store {
         self.read(move |db| read::pending(db, hook)).await
     }
 
+    /// The times of the hook's recent failures.
+    pub async fn failures(&self, hook: HookId) -> Result<Vec<u64>, StoreError> {
+        self.read(move |db| read::failures(db, hook)).await
+    }
+
     /// Deletes the hook's pending deliveries that were created before this time; `u64::MAX` for all. How many.
     pub async fn take_pending(&self, hook: HookId, created_before_ms: u64) -> Result<u64, StoreError> {
         let committed = self.commit(vec![Write::DiscardDeliveries { hook, created_before_ms }]).await?;

@@ -14,7 +14,7 @@ use crate::store::disk::Pending;
 use crate::store::error::StoreError;
 use crate::store::keys::{self, DeadLetterKey, DeliveryKey, Position, Table};
 use crate::store::parts;
-use crate::store::record::{DeadLetter, StoredDelivery};
+use crate::store::record::{DeadLetter, StoredDelivery, failures_from_disk};
 
 /// What a hook has to do now, and when there is more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +86,13 @@ pub(super) fn pending(db: &Db, hook: HookId) -> Result<Option<Pending>, StoreErr
         pending = Some(Pending::and(pending, &key, &head).map_err(|cause| bad_record(&key, cause))?);
     }
     Ok(pending)
+}
+
+pub(super) fn failures(db: &Db, hook: HookId) -> Result<Vec<u64>, StoreError> {
+    let key = keys::of_hook(Table::Failures, &hook);
+    let Some(head) = db.get(&key).map_err(read_error)? else { return Ok(Vec::new()) };
+    let times = parts::join(db, &key, head)?.unwrap_or_default();
+    failures_from_disk(&times).map_err(|cause| bad_record(&key, cause))
 }
 
 /// Newest first, from before `before` on, none that died before `since_ms`.

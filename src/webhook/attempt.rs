@@ -10,7 +10,7 @@ use super::delivery::Flight;
 use super::hook::Hook;
 use super::outcome::{Outcome, Reason};
 use super::request::Rendered;
-use crate::ids::EventId;
+use crate::ids::{AccountId, EventId, HookId};
 
 /// Kazoo's seconds count from the year 0.
 const GREGORIAN_EPOCH_S: u64 = 62_167_219_200;
@@ -23,6 +23,12 @@ pub enum RetriesLeft {
     /// A further request follows, the first of those that are left.
     OneLess,
     Exceeded,
+}
+
+/// Where the attempts of an account's one-off hooks are filed: nobody knows the ids of those, and account ids are never
+/// hook ids.
+pub fn one_off_log(account: AccountId) -> HookId {
+    HookId::from_bytes(*account.as_bytes())
 }
 
 /// Sends the request of a delivery. By value, for the actor keeps the future.

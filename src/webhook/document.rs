@@ -21,6 +21,7 @@ pub struct HookRules<'a> {
     /// For hooks of `notifications`: name, and whether it is for administrators only; `all` is always accepted too.
     pub notification_names: &'a [(&'a str, bool)],
     pub document_bytes_max: usize,
+    pub uri_bytes_max: usize,
     pub custom_data_bytes_max: usize,
 }
 
@@ -70,6 +71,9 @@ pub(super) fn complete(mut document: Map<String, Value>) -> Map<String, Value> {
 pub(super) fn check(document: &Map<String, Value>, rules: &HookRules, faults: &mut Faults) {
     check_name(document.get("name"), faults);
     check_size("data", &Value::from(document.clone()), rules.document_bytes_max, faults);
+    if let Some(uri) = document.get("uri") {
+        check_size("uri", uri, rules.uri_bytes_max, faults);
+    }
     if let Some(group) = document.get("group").filter(|group| !group.is_string()) {
         faults.wrong_type("group", "string", group);
     }

@@ -93,9 +93,6 @@ impl<'a> Reader<'a> {
         let text = self.required_text("uri")?;
         match parse(text) {
             Ok(uri) => return Some(uri),
-            Err(refused @ Refused::TooLong { bytes_max }) => {
-                self.faults.add("uri", "maxLength", &refused.to_string(), None, Some(bytes_max.into()));
-            }
             Err(refused) => {
                 self.faults.add("uri", "format", &refused.to_string(), Some(text.into()), Some("uri".into()))
             }

@@ -13,8 +13,6 @@ use crate::webhook::networks::{CLOUD_METADATA, Kind, LOOPBACK, embedded, special
 /// Why a request may not go where a URI or a name leads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    #[error("the URI is longer than {bytes_max} bytes")]
-    TooLong { bytes_max: usize },
     #[error("the URI is malformed: {0}")]
     Malformed(String),
     #[error("scheme {0:?} is neither http nor https")]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use actix::Message;
 
+use super::actor::Backlog;
 use super::hook::Hook;
 use super::job::Job;
 use super::retry::FailureLimits;
@@ -25,6 +26,11 @@ pub struct Overflowed {
     pub count: u64,
     pub due_ms: u64,
 }
+
+/// What the store has for a hook whose actor had to be started again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct TakeOver(pub Backlog);
 
 /// The hook's document or its account's numbers are different now.
 #[derive(Message)]

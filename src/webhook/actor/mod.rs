@@ -3,7 +3,7 @@
 //! |            |                                                                                        |
 //! |------------|----------------------------------------------------------------------------------------|
 //! | owns       | the hook's window in memory, its retry timer, its failure window, its HTTP client      |
-//! | receives   | `Deliver`, `Overflowed`, `Update`, `Revived`, `WriteDown`, `Discard` from the Registry |
+//! | receives   | `Deliver`, `Overflowed`, `Update`, `Revived`, … from the Registry                      |
 //! | sends      | HTTP requests; writes to the store; `DisableHook`, `OneOffIdle` to the Registry        |
 //! | fails when | a handler panics                                                                       |
 //! | on failure | receipts in memory hand their events back; the Registry starts the hook again, which   |
@@ -27,7 +27,7 @@ use super::client::HttpSender;
 use super::context::{Figures, HookContext};
 use super::delivery::{Delivery, Flight};
 use super::hook::Hook;
-use super::messages::{Deliver, DisableHook, Discard, OneOffIdle, Overflowed, Revived, Update, WriteDown};
+use super::messages::{Deliver, DisableHook, Discard, OneOffIdle, Overflowed, Revived, TakeOver, Update, WriteDown};
 use super::retry::{Counted, FailureLimits, FailureWindow};
 use crate::event::now_ms;
 use crate::ids::HookId;
@@ -221,6 +221,20 @@ impl Handler<Overflowed> for WebhookActor {
         self.pending_changed(message.count as i64);
         self.due_at(message.due_ms);
         self.check_backlog();
+        self.pump(ctx);
+    }
+}
+
+impl Handler<TakeOver> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, TakeOver(backlog): TakeOver, ctx: &mut Self::Context) {
+        self.pending_changed(backlog.pending as i64);
+        // Those of the moment since the start are few, and come again if they go on.
+        self.failures = backlog.failures;
+        if let Some(due_ms) = backlog.first_due_ms {
+            self.due_at(due_ms);
+        }
         self.pump(ctx);
     }
 }

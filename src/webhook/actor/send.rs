@@ -12,8 +12,8 @@ use super::keep::Change;
 use super::{ENDPOINT_GONE, WebhookActor};
 use crate::event::now_ms;
 use crate::metrics::DeliveryOutcome;
-use crate::store::Write;
-use crate::webhook::attempt::{RetriesLeft, failure_text, record, send};
+use crate::store::{Target, Write};
+use crate::webhook::attempt::{RetriesLeft, failure_text, one_off_log, record, send};
 use crate::webhook::client::{Answer, HttpSender};
 use crate::webhook::context::LastResult;
 use crate::webhook::delivery::{Delivery, Flight};
@@ -130,13 +130,16 @@ impl WebhookActor {
         let delivery = &ended.flight.delivery;
         let attempts = delivery.attempts + 1;
         debug!("hook {}: gave event {} up after {attempts} attempts", self.id(), delivery.job.event.id);
-        let dead = Write::DeadLetter {
-            hook: self.id(),
-            delivery: delivery.job.to_stored(delivery.created_ms, attempts),
-            died_ms: now_ms(),
-            reason: failure_text(&ended.outcome),
-        };
-        let change = Change::log(dead).and(self.log(&ended, RetriesLeft::Exceeded));
+        let mut change = Change::log(self.log(&ended, RetriesLeft::Exceeded));
+        // A one-off hook is gone with its event: nobody could ask for its dead letters.
+        if self.target == Target::RegisteredHook {
+            change = change.and(Write::DeadLetter {
+                hook: self.id(),
+                delivery: delivery.job.to_stored(delivery.created_ms, attempts),
+                died_ms: now_ms(),
+                reason: failure_text(&ended.outcome),
+            });
+        }
         self.end(ended.flight.delivery, change, ctx);
         self.count_failure(now_ms());
     }
@@ -150,6 +153,10 @@ impl WebhookActor {
         let at_ms = now_ms();
         let bytes_max = self.shared.config.attempt_body_bytes_max;
         let record = record(&ended.flight, &ended.answer, &ended.outcome, left, at_ms, bytes_max);
-        Write::LogAttempt { hook: self.id(), at_ms, record }
+        let hook = match self.target {
+            Target::RegisteredHook => self.id(),
+            Target::OneOffHook => one_off_log(self.hook.account),
+        };
+        Write::LogAttempt { hook, at_ms, record }
     }
 }

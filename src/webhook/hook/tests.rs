@@ -21,6 +21,7 @@ fn rules(requester: Requester, allow: &AllowList) -> HookRules<'_> {
         object_actions: &["all", "doc_created", "doc_edited"],
         notification_names: &[("voicemail_new", false), ("system_alert", true)],
         document_bytes_max: 2_000,
+        uri_bytes_max: 1_000,
         custom_data_bytes_max: 500,
     }
 }
