@@ -1,7 +1,8 @@
 //! The receiver of scripts/demo: prints every request that arrives and answers 200. It knows no more of HTTP than the demo
 //! needs.
 //!
-//! First line of its output: `listening ADDRESS`.
+//! Its argument is the address to listen on; without one it takes a free port. First line of its output:
+//! `listening ADDRESS`.
 
 use std::io::{BufRead, BufReader, Result, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +11,8 @@ use std::net::{TcpListener, TcpStream};
 const SHOWN: [&str; 5] = ["content-type", "user-agent", "x-hook-id", "x-account-id", "x-event-id"];
 
 fn main() -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:0".into());
+    let listener = TcpListener::bind(address)?;
     println!("listening {}", listener.local_addr()?);
     for stream in listener.incoming() {
         let stream = stream?;
