@@ -4,7 +4,7 @@
 //! it that app's own actors live.
 
 pub mod error;
-mod ground;
+pub mod ground;
 mod sweep;
 mod wiring;
 

@@ -1,6 +1,8 @@
 //! What is wrong with a document, in the shape that Kazoo's clients read:
 //! `{"field": {"rule": {"message": …, "cause": …, "target": …}}}`, every faulty field at once.
 
+use std::fmt;
+
 use serde_json::{Map, Value, json};
 
 /// The faults found in one document. Nested fields are named with dots: `custom_data.type`.
@@ -58,5 +60,36 @@ impl Faults {
 
     pub fn into_value(self) -> Value {
         Value::Object(self.0)
+    }
+}
+
+/// For people, on one line. The offending values stay out of it: they may be secret, or long.
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (field, rules)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}: ", field.escape_debug())?;
+            let details = rules.as_object().into_iter().flatten();
+            let messages: Vec<&str> = details.filter_map(|(_, detail)| detail["message"].as_str()).collect();
+            f.write_str(&messages.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Faults;
+
+    #[test]
+    fn faults_for_people_name_every_field_and_no_value() {
+        let mut faults = Faults::new();
+        faults.required("name");
+        faults.wrong_type("uri", "string", &json!("secret"));
+        let expected = "name: Field is required but missing; uri: Value did not match type(s): string";
+        assert_eq!(faults.to_string(), expected);
+        assert_eq!(faults.fields(), ["name", "uri"]);
     }
 }

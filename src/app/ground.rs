@@ -1,4 +1,5 @@
-//! What the server stands on before any actor runs: its identity, the open store, and who is who.
+//! What the server stands on before any actor runs: its identity, the open store, and who is who. The importer stands on
+//! it too.
 
 use log::info;
 
@@ -86,11 +87,10 @@ async fn authority(
     Ok(Auth::new(tokens, directory))
 }
 
-/// Makes the root of the tree; its tokens are an administrator's.
-async fn found(config: &Config, root: AccountId, store: &Store) -> Result<(Account, ApiKeyRecord), StartError> {
-    let (path, key) = first_api_key(&config.node.data_dir)?;
-    let account = Account {
-        id: root,
+/// The root of the tree, as it is made; its tokens are an administrator's.
+pub fn system_account(config: &Config, id: AccountId) -> Account {
+    Account {
+        id,
         parent: None,
         name: "system".into(),
         realm: config.auth.realm_suffix.clone(),
@@ -98,7 +98,12 @@ async fn found(config: &Config, root: AccountId, store: &Store) -> Result<(Accou
         superduper_admin: true,
         created_ms: now_ms(),
         document: Default::default(),
-    };
+    }
+}
+
+async fn found(config: &Config, root: AccountId, store: &Store) -> Result<(Account, ApiKeyRecord), StartError> {
+    let (path, key) = first_api_key(&config.node.data_dir)?;
+    let account = system_account(config, root);
     let record = ApiKeyRecord::new(&key, now_ms());
     let writes = vec![
         Write::PutAccount { id: root, record: account.to_record() },

@@ -153,7 +153,8 @@ fn realm(document: &Map<String, Value>, id: AccountId, proposal: &Proposal<'_>, 
         (None, Subject::Existing(account)) => return account.realm.clone(),
         (None, Subject::New { .. }) => return new_realm(id, proposal),
         (Some(Value::String(realm)), _) if !is_realm(realm) => {
-            faults.add("realm", "format", "Value is not a host name", Some(json!(realm)), None);
+            let message = "Value is not 4 to 253 letters, digits, dots, hyphens and underscores";
+            faults.add("realm", "format", message, Some(json!(realm)), None);
         }
         (Some(Value::String(realm)), _) if directory.by_realm(realm).is_some_and(|owner| owner.id != id) => {
             faults.add("realm", "unique", "Account realm already in use", Some(json!(realm)), None);
@@ -171,15 +172,10 @@ fn new_realm(id: AccountId, proposal: &Proposal<'_>) -> String {
     if proposal.directory.by_realm(&short).is_none() { short } else { format!("{id}.{}", proposal.realm_suffix) }
 }
 
-/// A host name: labels of letters, digits and inner hyphens, separated by dots.
+/// What Kazoo takes for a realm, which is a little more than a host name: letters, digits, dots, hyphens, underscores.
 fn is_realm(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    REALM_BYTES.contains(&text.len()) && text.split('.').all(is_label)
+    let is_realm_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    REALM_BYTES.contains(&text.len()) && text.bytes().all(is_realm_byte)
 }
 
 fn enabled(document: &Map<String, Value>, id: AccountId, proposal: &Proposal<'_>, faults: &mut Faults) -> bool {

@@ -39,7 +39,7 @@ pub enum Rank {
     Ordinary,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Directory {
     root: AccountId,
     accounts: HashMap<AccountId, Arc<Account>>,

@@ -1,6 +1,7 @@
 //! The command line: one file per group of commands. Called by `main`, calls into app; decides exit codes.
 
 mod check_config;
+mod import_kazoo;
 mod serve;
 mod token;
 
@@ -28,6 +29,8 @@ enum Command {
     Serve,
     /// Print a token for the API
     Token(token::Arguments),
+    /// Take over accounts, API keys and webhooks from dumps of Kazoo's databases
+    ImportKazoo(import_kazoo::Arguments),
     /// Check the configuration and print it as it is in force
     CheckConfig,
 }
@@ -42,6 +45,7 @@ pub fn run() -> ExitCode {
     let result = match command.unwrap_or(Command::Serve) {
         Command::Serve => serve::run(config),
         Command::Token(arguments) => token::run(&config, &arguments),
+        Command::ImportKazoo(arguments) => import_kazoo::run(&config, &arguments),
         Command::CheckConfig => check_config::run(&config),
     };
     match result {

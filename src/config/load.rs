@@ -57,6 +57,7 @@ fn assemble(sources: &config::Config) -> Result<Config, ConfigError> {
         webhooks: section(sources, "webhooks", &mut problems),
         auth: section(sources, "auth", &mut problems),
         store: section(sources, "store", &mut problems),
+        import: section(sources, "import", &mut problems),
     };
     problems.extend(config.problems());
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }

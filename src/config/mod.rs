@@ -7,6 +7,7 @@
 mod amqp;
 mod auth;
 mod http;
+mod import;
 mod load;
 mod node;
 mod store;
@@ -15,6 +16,7 @@ mod webhooks;
 pub use amqp::{Amqp, Argument, ExchangeOverride};
 pub use auth::{Auth, KazooKey};
 pub use http::Http;
+pub use import::Import;
 pub use load::{ConfigError, load};
 pub use node::Node;
 pub use store::Store;
@@ -32,6 +34,7 @@ pub struct Config {
     pub webhooks: Webhooks,
     pub auth: Auth,
     pub store: Store,
+    pub import: Import,
 }
 
 impl Config {
@@ -48,6 +51,7 @@ impl Config {
         self.webhooks.check(&mut problems);
         self.auth.check(&mut problems);
         self.store.check(&mut problems);
+        self.import.check(&mut problems);
         problems.0
     }
 }

@@ -16,6 +16,11 @@ pub fn hooks(audience: Audience) -> Vec<Value> {
     HOOKS.iter().map(|hook| with_modifiers(hook, audience)).collect()
 }
 
+/// The ids of the hooks on offer.
+pub fn hook_ids() -> impl Iterator<Item = &'static str> {
+    HOOKS.iter().filter_map(|hook| hook["id"].as_str())
+}
+
 /// The ids of all samples. A notification's is `webhooks_notifications_{name}`.
 pub fn sample_ids() -> impl Iterator<Item = &'static str> {
     SAMPLES.iter().flat_map(|group| group.keys().map(String::as_str))

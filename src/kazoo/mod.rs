@@ -9,12 +9,14 @@
 //! - [`normalise`], [`coerce`], [`payload`]: what a hook is sent
 //! - `selection`, [`bindings`]: which events a hook takes
 //! - [`catalogue`]: the hooks on offer, and sample payloads
+//! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
 
 pub mod bindings;
 pub mod catalogue;
 pub mod classify;
 pub mod coerce;
 pub mod database;
+pub mod dump;
 pub mod head;
 pub mod kind;
 pub mod normalise;

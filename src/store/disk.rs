@@ -70,6 +70,11 @@ impl Pending {
     }
 }
 
+/// The store's own directory.
+pub(super) fn directory(data_dir: &Path) -> PathBuf {
+    data_dir.join("store")
+}
+
 /// Where the store lies, and how to open it.
 #[derive(Debug, Clone)]
 pub(super) struct Location {
@@ -93,7 +98,7 @@ impl Location {
     }
 
     pub(super) fn open(&self) -> Result<Opened, OpenError> {
-        let dir = self.data_dir.join("store");
+        let dir = directory(&self.data_dir);
         // Hook documents and event bodies are nobody else's business.
         DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(|error| self.disk(error))?;
         let db = self.open_sled(&dir)?;
@@ -105,7 +110,7 @@ impl Location {
 
     /// Waits until sled's own threads have let go of a store that was just dropped, for as long as opening would.
     pub(super) fn wait_until_free(&self) {
-        let Ok(db) = File::open(self.data_dir.join("store").join("db")) else {
+        let Ok(db) = File::open(directory(&self.data_dir).join("db")) else {
             return;
         };
         let give_up = Instant::now() + LOCK_WAIT;

@@ -102,6 +102,11 @@ pub struct Store {
 }
 
 impl Store {
+    /// Whether there is one under `data_dir`.
+    pub fn exists(data_dir: &Path) -> bool {
+        disk::directory(data_dir).exists()
+    }
+
     /// Opens the store under `data_dir`, making it when there is none, and reads what the server starts from. Blocks.
     pub fn open(data_dir: &Path, settings: StoreSettings) -> Result<(Self, Loaded), OpenError> {
         let location = Location::new(data_dir, settings.cache_bytes);

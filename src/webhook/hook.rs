@@ -1,7 +1,8 @@
 //! A registered hook: its public document as clients see it, and the parts of it that routing and delivery read.
 //!
-//! Made by the API from a document that keeps to the rules, by the store from a record, and by the event that carries
-//! a one-off hook. A value is valid and never changes; what changes a hook makes a new value with a higher revision.
+//! Made by the API and the importer from a document that keeps to the rules, by the store from a record, and by the event
+//! that carries a one-off hook. A value is valid and never changes; what changes a hook makes a new value with a higher
+//! revision.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::ids::{AccountId, HookId};
 use crate::validation::Faults;
 use crate::webhook::document::{self, HookRules};
 use crate::webhook::fields::{self, Fields};
+use crate::webhook::guard::Refused;
 use crate::webhook::modifiers::Modifiers;
 use crate::webhook::outcome::SuccessCodes;
 use crate::webhook::request::{Format, Verb};
@@ -45,6 +47,15 @@ pub struct Hook {
     pub modified_ms: u64,
     /// Counts the writes of this hook, from 1.
     pub revision: u64,
+}
+
+/// What another system knew of a hook beside its document.
+#[derive(Debug, Clone)]
+pub struct Past {
+    /// Why it was disabled, unless by hand.
+    pub disable_reason: Option<String>,
+    pub created_ms: u64,
+    pub modified_ms: u64,
 }
 
 /// What a hook has beside its document.
@@ -82,6 +93,41 @@ impl Hook {
             revision: 1,
         };
         Ok(Self::assemble(origin, document, fields))
+    }
+
+    /// A hook that another system had, by the rules of [`Self::validate`] but for one: where the guard refuses to go, the
+    /// hook is disabled for that reason, until the guard is told better and the hook is enabled again. The second part of
+    /// the result is that reason.
+    pub fn adopt(
+        id: HookId,
+        account: AccountId,
+        document: Map<String, Value>,
+        past: Past,
+        rules: &HookRules,
+    ) -> Result<(Self, Option<Refused>), Faults> {
+        let mut document = document::complete(document);
+        let mut faults = Faults::new();
+        document::check(&document, rules, &mut faults);
+        let mut fields = fields::read(&document, HookUri::parse_unguarded, faults)?;
+        let refused = HookUri::parse(fields.uri.as_given(), rules.allow).err().filter(|_| fields.enabled);
+        let disable_reason = match &refused {
+            Some(refused) => {
+                fields.enabled = false;
+                document.insert("enabled".into(), false.into());
+                Some(refused.to_string())
+            }
+            None => past.disable_reason.filter(|_| !fields.enabled),
+        };
+        let origin = Origin {
+            id,
+            account,
+            disable_reason: disable_reason.map(Into::into),
+            disabled_at_ms: (!fields.enabled).then_some(past.modified_ms),
+            created_ms: past.created_ms,
+            modified_ms: past.modified_ms,
+            revision: 1,
+        };
+        Ok((Self::assemble(origin, document, fields), refused))
     }
 
     /// The hook that an event carries for itself (Kazoo's callflow action). Equal hooks of one account have one

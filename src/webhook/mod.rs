@@ -4,8 +4,8 @@
 //! send is decided elsewhere. In reading order:
 //!
 //! - [`hook`]: a registered hook; [`record`]: its form on disk
-//! - [`document`]: the rules for its public document; [`fields`]: what delivery reads of it; [`modifiers`]: which
-//!   payloads it wants
+//! - [`document`]: what its public document must keep to, and [`rules`]: the lists and limits in that; [`fields`]: what
+//!   delivery reads of it; [`modifiers`]: which payloads it wants
 //! - [`uri`]: where its requests go; [`guard`]: whether they may; [`networks`], [`allow`]: what the guard goes by
 //! - [`request`], [`form`]: verb, format, and the rendering of a payload
 //! - [`client`]: one request and its answer, by way of [`connect`], [`resolve`] and [`tls`]
@@ -34,5 +34,6 @@ pub mod record;
 pub mod request;
 pub mod resolve;
 pub mod retry;
+pub mod rules;
 pub mod tls;
 pub mod uri;

@@ -88,14 +88,14 @@ fn each_rule_has_its_fault() {
     ordinary(json!({"name": "a", "id": id(7)}), ("id", "forbidden"));
     ordinary(json!({"name": "a", "superduper_admin": true}), ("superduper_admin", "forbidden"));
     ordinary(json!({"name": "a", "realm": "REALM2.EXAMPLE"}), ("realm", "unique"));
-    for realm in ["", "a.b", "a b.example", "-a.example", "a-.example", "a..example", "a_b.example"] {
+    for realm in ["", "a.b", "a b.example", "a/b.example", "ä.example", "a.example\n", &"a".repeat(254)] {
         ordinary(json!({"name": "a", "realm": realm}), ("realm", "format"));
     }
     let administrator = |document, expected| check_faults(document, Rank::Administrator, new(), &[expected]);
     administrator(json!({"name": "a", "id": id(2)}), ("id", "unique"));
     administrator(json!({"name": "a", "id": "ABC"}), ("id", "format"));
     administrator(json!({"name": "a", "id": 7}), ("id", "type"));
-    validate(json!({"name": "ö".repeat(128), "realm": "a-b.Example"}), Rank::Ordinary, new()).unwrap();
+    validate(json!({"name": "ö".repeat(128), "realm": "a-b_c.Example"}), Rank::Ordinary, new()).unwrap();
 
     let root = account(1, None);
     let disabled = json!({"name": "a", "enabled": false});

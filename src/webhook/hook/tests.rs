@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::ids::{AccountId, HookId};
 use crate::webhook::allow::AllowList;
 use crate::webhook::document::{HookRules, Requester, merge};
-use crate::webhook::hook::Hook;
+use crate::webhook::hook::{Hook, Past};
 use crate::webhook::request::{Format, Verb};
 
 fn map(value: Value) -> Map<String, Value> {
@@ -255,4 +255,32 @@ fn a_one_off_hook_that_cannot_be_requested_is_refused() {
 #[test]
 fn a_hook_is_small() {
     assert!(size_of::<Hook>() <= 256, "{}", size_of::<Hook>());
+}
+
+fn adopt(document: Value, reason: Option<&str>) -> Hook {
+    let past = Past { disable_reason: reason.map(String::from), created_ms: 5, modified_ms: 7 };
+    let (id, account) = (HookId::from_bytes([2; 16]), AccountId::from_bytes([1; 16]));
+    let allow = AllowList::none();
+    let (hook, refused) = Hook::adopt(id, account, map(document), past, &rules(Requester::Tenant, &allow)).unwrap();
+    assert_eq!(refused.is_some(), !hook.enabled && reason.is_none() && hook.disable_reason.is_some());
+    hook
+}
+
+#[test]
+fn an_adopted_hook_keeps_its_past() {
+    let hook = adopt(with(json!({})), Some("forgotten, since it is enabled"));
+    assert_eq!((hook.created_ms, hook.modified_ms, hook.revision), (5, 7, 1));
+    assert_eq!((hook.enabled, hook.disable_reason, hook.disabled_at_ms), (true, None, None));
+    let hook = adopt(with(json!({"enabled": false})), Some("too many failed attempts"));
+    assert_eq!((hook.disable_reason.as_deref(), hook.disabled_at_ms), (Some("too many failed attempts"), Some(7)));
+    assert_eq!(adopt(with(json!({"enabled": false})), None).disable_reason, None);
+}
+
+#[test]
+fn an_adopted_hook_that_the_guard_refuses_is_disabled_and_says_why() {
+    let hook = adopt(with(json!({"uri": "http://10.0.0.1/hook"})), None);
+    assert_eq!((hook.enabled, hook.to_document()["enabled"].as_bool()), (false, Some(false)));
+    assert_eq!(hook.disable_reason.as_deref(), Some("address 10.0.0.1 is private"));
+    let by_hand = adopt(with(json!({"uri": "http://10.0.0.1/hook", "enabled": false})), None);
+    assert_eq!(by_hand.disable_reason, None, "enabling all would enable it");
 }
