@@ -1,0 +1,70 @@
+//! Publishes call events of about 1 KiB, each with the moment of its publishing in its Call-ID.
+
+use std::time::{Duration, Instant};
+
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+
+use super::measure::monotonic_ns;
+
+pub const EXCHANGE: &str = "callevt";
+
+pub struct Publisher {
+    _connection: Connection,
+    channel: Channel,
+}
+
+impl Publisher {
+    pub async fn connect(uri: &str) -> Self {
+        let connection = Connection::connect(uri, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        Self { _connection: connection, channel }
+    }
+
+    /// As fast as the broker takes them, or so many a second. Returns when all are confirmed.
+    pub async fn publish(&self, account: &str, count: usize, per_second: Option<u32>) {
+        let started = Instant::now();
+        let mut confirms = Vec::with_capacity(count);
+        for number in 0..count {
+            if let Some(rate) = per_second {
+                let due = started + Duration::from_secs(1) * number as u32 / rate;
+                tokio::time::sleep_until(due.into()).await;
+            }
+            let call = format!("{}-{number}", monotonic_ns());
+            let body = event(account, &call);
+            let published = self.channel.basic_publish(
+                EXCHANGE.into(),
+                format!("call.CHANNEL_CREATE.{call}").into(),
+                BasicPublishOptions::default(),
+                body.as_bytes(),
+                BasicProperties::default(),
+            );
+            confirms.push(published.await.unwrap());
+        }
+        for confirm in confirms {
+            confirm.await.unwrap();
+        }
+    }
+}
+
+fn event(account: &str, call: &str) -> String {
+    format!(
+        concat!(
+            r#"{{"App-Name":"ecallmgr","App-Version":"4.3.140","Event-Category":"call_event","Event-Name":"CHANNEL_CREATE","#,
+            r#""Msg-ID":"{call}","Node":"kazoo_apps@node1.example.com","Server-ID":"","System-Log-ID":"{call}","#,
+            r#""Call-ID":"{call}","Call-Direction":"inbound","Caller-ID-Name":"Anna Ek","Caller-ID-Number":"+15550100","#,
+            r#""Callee-ID-Name":"Bo Li","Callee-ID-Number":"+15550199","Channel-Name":"sofia/sipinterface_1/anna@sip.example.com","#,
+            r#""Channel-State":"ROUTING","Channel-Call-State":"RINGING","From":"anna@sip.example.com","From-Tag":"Bj4tr1","#,
+            r#""To":"bo@sip.example.com","Request":"bo@sip.example.com","Inception":"+15550100@sip.example.com","#,
+            r#""Switch-Hostname":"fs1.example.com","Switch-Nodename":"freeswitch@fs1.example.com","Switch-URI":"sip:192.0.2.7:11000","#,
+            r#""Timestamp":63930000000,"Media-Server":"fs1.example.com","Presence-ID":"anna@sip.example.com","#,
+            r#""Custom-Channel-Vars":{{"Account-ID":"{account}","Account-Name":"bench","Account-Realm":"sip.example.com","#,
+            r#""Authorizing-ID":"0f2e8a11c1aa4f0e8d5a9d2f0c7d1a55","Authorizing-Type":"device","#,
+            r#""Owner-ID":"5a1b7fd0e3a84cd1b6f2e9a3c4d5e6f7","Bridge-ID":"{call}","Fetch-ID":"3f1c8f1e-7a66-11ef-9c3b-0242ac120002"}},"#,
+            r#""Custom-SIP-Headers":{{"X-AUTH-IP":"192.0.2.44","X-AUTH-PORT":"5060"}}}}"#
+        ),
+        call = call,
+        account = account
+    )
+}
