@@ -6,7 +6,7 @@
 //! - [`classify`]: which kind an event is
 //! - [`database`], [`owner`]: whose it is
 //! - [`segment`], [`routing`]: where it would be published
-//! - [`normalise`], [`coerce`], [`payload`]: what a hook is sent
+//! - [`normalise`], [`coerce`], [`needed`], [`payload`]: what a hook is sent
 //! - `selection`, [`bindings`]: which events a hook takes
 //! - [`catalogue`]: the hooks on offer, and sample payloads
 //! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
@@ -19,6 +19,7 @@ pub mod database;
 pub mod dump;
 pub mod head;
 pub mod kind;
+pub mod needed;
 pub mod normalise;
 pub mod notifications;
 pub mod owner;

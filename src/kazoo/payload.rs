@@ -74,6 +74,9 @@ pub fn one_off_hook(event: &Object) -> Result<Object, OneOffError> {
 
 const ONE_OFF_KEYS: [&str; 6] = ["_id", "uri", "http_verb", "retries", "pvt_account_id", "custom_data"];
 
+/// The most that a payload of a call has, `cluster_id` included.
+const FIELDS_MAX: usize = 31;
+
 const CHANNEL_VARS: &str = "Custom-Channel-Vars";
 
 /// What Kazoo keeps to itself of a parking event, beside its channel variables.
@@ -97,40 +100,51 @@ impl Fields {
 }
 
 fn channel(mut event: Object, account: AccountId, reserved: &[String]) -> Fields {
-    let vars = match event.remove(CHANNEL_VARS) {
+    let mut vars = match event.swap_remove(CHANNEL_VARS) {
         Some(Value::Object(vars)) => without_nulls(vars),
         _ => Object::new(),
     };
-    let of_event = |key: &str| event.get(key).cloned();
+    let application_vars = match event.swap_remove("Custom-Application-Vars") {
+        Some(Value::Object(vars)) => Some(without_nulls(vars)),
+        _ => None,
+    };
     let of_vars = |key: &str| vars.get(key).cloned();
     let true_in_vars = |key: &str| vars.get(key).is_some_and(is_true);
     let local = !true_in_vars("Global-Resource");
-    let application_vars = event.get("Custom-Application-Vars").and_then(Value::as_object).cloned().map(without_nulls);
+    let (authorizing_id, authorizing_type) = (of_vars("Authorizing-ID"), of_vars("Authorizing-Type"));
+    let (owner_id, reseller_id) = (of_vars("Owner-ID"), of_vars("Reseller-ID"));
+    let resource_id = of_vars("Resource-ID").filter(|_| local);
+    let call_forwarded = vars.get("Call-Forward").map(is_true);
+    let emergency = true_in_vars("Emergency-Resource");
+    let internal = is_internal_leg(&event);
+    vars.retain(|key, _| !reserved.contains(key));
+    // Moved, not copied: nobody needs the event's own copy afterwards.
+    let mut of_event = |key: &str| event.swap_remove(key);
 
-    Fields::default()
+    Fields(Object::with_capacity(FIELDS_MAX))
         .put("account_id", Some(account.to_string()))
-        .put("authorizing_id", of_vars("Authorizing-ID"))
-        .put("authorizing_type", of_vars("Authorizing-Type"))
+        .put("authorizing_id", authorizing_id)
+        .put("authorizing_type", authorizing_type)
         .put("call_direction", of_event("Call-Direction"))
-        .put("call_forwarded", vars.get("Call-Forward").map(is_true))
+        .put("call_forwarded", call_forwarded)
         .put("call_id", of_event("Call-ID"))
         .put("callee_id_name", of_event("Callee-ID-Name"))
         .put("callee_id_number", of_event("Callee-ID-Number"))
         .put("caller_id_name", of_event("Caller-ID-Name"))
         .put("caller_id_number", of_event("Caller-ID-Number"))
-        .put("custom_channel_vars", Some(without_reserved(&vars, reserved)))
+        .put("custom_channel_vars", Some(vars))
         .put("custom_application_vars", application_vars)
-        .put("emergency_resource_used", Some(true_in_vars("Emergency-Resource")))
+        .put("emergency_resource_used", Some(emergency))
         .put("from", of_event("From"))
         .put("inception", of_event("Inception"))
-        .put("local_resource_id", of_vars("Resource-ID").filter(|_| local))
+        .put("local_resource_id", resource_id)
         .put("local_resource_used", Some(local))
-        .put("is_internal_leg", Some(is_internal_leg(&event)))
+        .put("is_internal_leg", Some(internal))
         .put("other_leg_call_id", of_event("Other-Leg-Call-ID"))
-        .put("owner_id", of_vars("Owner-ID"))
+        .put("owner_id", owner_id)
         .put("request", of_event("Request"))
-        .put("reseller_id", of_vars("Reseller-ID"))
-        .put("timestamp", event.get("Timestamp").and_then(integer))
+        .put("reseller_id", reseller_id)
+        .put("timestamp", of_event("Timestamp").as_ref().and_then(integer))
         .put("to", of_event("To"))
 }
 
@@ -184,11 +198,6 @@ fn message(event: &Object, account: AccountId) -> Object {
         .put("origin", of_event("Route-Type"))
         .put("charges", event.get("Charges").and_then(number))
         .0
-}
-
-fn without_reserved(vars: &Object, reserved: &[String]) -> Object {
-    let open = vars.iter().filter(|(key, _)| !reserved.contains(key));
-    open.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 fn is_internal_leg(event: &Object) -> bool {

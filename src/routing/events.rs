@@ -11,6 +11,7 @@ use crate::event::{Event, Ingest, Receipt, now_ms};
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::classify::is_internal_leg;
 use crate::kazoo::kind::Kind;
+use crate::kazoo::needed::needed_fields;
 use crate::kazoo::owner::{Owner, Ownerless, owner};
 use crate::kazoo::payload::payload;
 use crate::kazoo::table::exchanges;
@@ -125,8 +126,8 @@ impl Registry {
                 && served
                 && (hook.modifiers.is_empty() || {
                     let fields = fields.get_or_insert_with(|| {
-                        let event = serde_json::from_slice(event.body()).unwrap_or_default();
-                        payload(kind, event, account, &self.parts.webhooks.reserved_ccv_keys)
+                        let fields = needed_fields(kind, event.body());
+                        payload(kind, fields, account, &self.parts.webhooks.reserved_ccv_keys)
                     });
                     hook.modifiers.pass(fields)
                 })

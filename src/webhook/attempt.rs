@@ -31,14 +31,28 @@ pub fn one_off_log(account: AccountId) -> HookId {
     HookId::from_bytes(*account.as_bytes())
 }
 
+/// Whether attempts that succeed are logged too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logged {
+    Failures,
+    All,
+}
+
 /// Sends the request of a delivery. By value, for the actor keeps the future.
-pub async fn send(sender: Rc<HttpSender>, hook: Arc<Hook>, rendered: Arc<Rendered>, event: EventId) -> Answer {
+pub async fn send(
+    sender: Rc<HttpSender>,
+    hook: Arc<Hook>,
+    rendered: Arc<Rendered>,
+    event: EventId,
+    logged: Logged,
+) -> Answer {
     let headers = [
         ("x-hook-id", hook.id.to_string()),
         ("x-account-id", hook.account.to_string()),
         ("x-event-id", event.to_string()),
     ];
-    sender.send(SendRequest { verb: hook.verb, uri: &hook.uri, headers: &headers, rendered: &rendered }).await
+    let expected = (logged == Logged::Failures).then_some(&hook.success);
+    sender.send(SendRequest { verb: hook.verb, uri: &hook.uri, headers: &headers, rendered: &rendered, expected }).await
 }
 
 /// The attempt in the form that the API shows, `body_bytes_max` bytes of each body.

@@ -54,6 +54,9 @@ pub struct SendRequest<'a> {
     pub uri: &'a HookUri,
     pub headers: &'a [(&'static str, String)],
     pub rendered: &'a Rendered,
+    /// Of a complete answer with one of these codes only the status is kept. Most answers are such, and copying what
+    /// nobody looks at would cost as much as sending.
+    pub expected: Option<&'a SuccessCodes>,
 }
 
 /// What came of a request: what an attempt's log entry shows.
@@ -146,8 +149,9 @@ impl HttpSender {
             Ok(result) => result.err(),
             Err(_) => Some(SendError::Timeout(self.settings.request_timeout_ms)),
         };
+        let unexpected = error.is_some() || progress.unexpected;
         Answer {
-            request_headers: progress.request_headers,
+            request_headers: if unexpected { logged_headers(&request) } else { Headers::new() },
             status: progress.status,
             headers: progress.headers,
             retry_after: progress.retry_after,
@@ -160,31 +164,30 @@ impl HttpSender {
     /// Leaves in `progress` what it got to, however it ends.
     async fn exchange(&self, request: &SendRequest<'_>, progress: &mut Progress) -> Result<(), SendError> {
         let url = request.rendered.url(request.uri, self.settings.url_bytes_max).map_err(SendError::Request)?;
-        let uri: Uri = url.parse().map_err(|error| SendError::Invalid(format!("{error}")))?;
-        progress.request_headers = request_headers(request, &uri);
+        let uri = Uri::try_from(url).map_err(|error| SendError::Invalid(format!("{error}")))?;
 
-        let (mut result, link) = observed(self.start(request, &uri, &progress.request_headers)).await;
+        let (mut result, link) = observed(self.start(request, &uri)).await;
         if link == Link::Reused && result.as_ref().is_err_and(lost_unanswered) {
             // Most likely the server closed the idle connection as the request set out, and never saw it.
-            result = self.start(request, &uri, &progress.request_headers).await;
+            result = self.start(request, &uri).await;
         }
         let response = result.map_err(|error| self.explain(error))?;
 
-        progress.status = Some(response.status().as_u16());
-        progress.retry_after = text_of(&response, header::RETRY_AFTER).map(str::to_owned);
-        progress.headers = kept_headers(&response, self.settings.response_head_bytes_max);
-        read_body(response, self.settings.response_bytes_max, &mut progress.body).await
+        let status = response.status().as_u16();
+        progress.status = Some(status);
+        progress.unexpected = request.expected.is_none_or(|codes| !codes.matches(status, request.verb));
+        if progress.unexpected {
+            progress.retry_after = text_of(&response, header::RETRY_AFTER).map(str::to_owned);
+            progress.headers = kept_headers(&response, self.settings.response_head_bytes_max);
+        }
+        let kept = progress.unexpected.then_some(&mut progress.body);
+        read_body(response, self.settings.response_bytes_max, kept).await
     }
 
-    async fn start(
-        &self,
-        request: &SendRequest<'_>,
-        uri: &Uri,
-        headers: &Headers,
-    ) -> Result<ClientResponse, SendRequestError> {
+    async fn start(&self, request: &SendRequest<'_>, uri: &Uri) -> Result<ClientResponse, SendRequestError> {
         let mut outgoing = self.client.request(method(request.verb), uri);
-        for (name, value) in headers {
-            outgoing = outgoing.insert_header((name.as_str(), value.as_str()));
+        for (name, value) in request_headers(request) {
+            outgoing = outgoing.insert_header((name, value));
         }
         outgoing.send_body(body(request.rendered)).await
     }
@@ -214,8 +217,9 @@ impl HttpSender {
 /// What an exchange got to before it ended or was cut off.
 #[derive(Default)]
 struct Progress {
-    request_headers: Headers,
     status: Option<u16>,
+    /// A head came, and somebody will want to see all of it.
+    unexpected: bool,
     headers: Headers,
     retry_after: Option<String>,
     body: Vec<u8>,
@@ -236,21 +240,23 @@ fn body(rendered: &Rendered) -> BoxBody {
     }
 }
 
-/// `host` is set here: the client would leave out the ports 80 and 443 whatever the scheme.
-fn request_headers(request: &SendRequest<'_>, uri: &Uri) -> Headers {
-    let host = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+/// Names in lower case. `host` is set here: the client would leave out the ports 80 and 443 whatever the scheme.
+fn request_headers<'a>(request: &'a SendRequest<'_>) -> impl Iterator<Item = (HeaderName, &'a str)> {
     let content_type = match request.rendered {
         Rendered::Query(_) => None,
-        Rendered::Body { content_type, .. } => Some((header::CONTENT_TYPE.as_str(), *content_type)),
+        Rendered::Body { content_type, .. } => Some((header::CONTENT_TYPE, *content_type)),
     };
     let own = [
-        (header::HOST.as_str(), host),
-        (header::USER_AGENT.as_str(), USER_AGENT),
-        (header::ACCEPT_ENCODING.as_str(), "identity"),
+        (header::HOST, request.uri.authority()),
+        (header::USER_AGENT, USER_AGENT),
+        (header::ACCEPT_ENCODING, "identity"),
     ];
-    let given = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
-    let all = own.into_iter().chain(content_type).chain(given);
-    all.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect()
+    let given = request.headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.as_str()));
+    own.into_iter().chain(content_type).chain(given)
+}
+
+fn logged_headers(request: &SendRequest<'_>) -> Headers {
+    request_headers(request).map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).collect()
 }
 
 /// Whether a connection ended before the first byte of an answer. (A reset within a head looks the same; repeating
@@ -287,22 +293,30 @@ fn text_of(response: &ClientResponse, name: HeaderName) -> Option<&str> {
 }
 
 /// Reads up to the limit; dropping the response then closes its connection.
-async fn read_body(mut response: ClientResponse, bytes_max: usize, body: &mut Vec<u8>) -> Result<(), SendError> {
+async fn read_body(
+    mut response: ClientResponse,
+    bytes_max: usize,
+    mut kept: Option<&mut Vec<u8>>,
+) -> Result<(), SendError> {
     // These have no body, yet may announce the length of one.
     if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(());
     }
     let expected = text_of(&response, header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    let mut read = 0;
     while let Some(chunk) = response.next().await {
         let chunk = chunk.map_err(unreadable)?;
-        let room = bytes_max - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        let room = bytes_max - read;
+        if let Some(body) = &mut kept {
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        }
         if chunk.len() > room {
             return Ok(());
         }
+        read += chunk.len();
     }
     // The client takes an early end for the end.
-    match (body.len() as u64, expected) {
+    match (read as u64, expected) {
         (bytes, Some(expected)) if bytes < expected => Err(SendError::Short { bytes, expected }),
         _ => Ok(()),
     }

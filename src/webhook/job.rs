@@ -9,6 +9,7 @@ use super::request::{Format, Rendered, Verb, render};
 use crate::event::{Event, ParseEventError};
 use crate::ids::AccountId;
 use crate::kazoo::kind::Kind;
+use crate::kazoo::needed::needed_fields;
 use crate::kazoo::payload::{finish, one_off_payload, payload};
 use crate::store::{StoredDelivery, Target};
 
@@ -77,11 +78,13 @@ impl Job {
     /// The event's own part of the payload, before `custom_data` and the cluster id.
     pub fn payload(&self, reserved_ccv_keys: &[String]) -> &Map<String, Value> {
         self.payload.get_or_init(|| {
-            // `Event::parse` has seen the whole text, so that this cannot fail; an empty payload would show if it did.
-            let event: Map<String, Value> = serde_json::from_slice(self.event.body()).unwrap_or_default();
+            let body = self.event.body();
             match self.target {
-                Target::RegisteredHook => payload(self.kind, event, self.account, reserved_ccv_keys),
-                Target::OneOffHook => one_off_payload(event),
+                Target::RegisteredHook => {
+                    payload(self.kind, needed_fields(self.kind, body), self.account, reserved_ccv_keys)
+                }
+                // `Event::parse` has seen the whole text, so that this cannot fail; an empty payload would show it.
+                Target::OneOffHook => one_off_payload(serde_json::from_slice(body).unwrap_or_default()),
             }
         })
     }

@@ -42,6 +42,12 @@ impl HookUri {
         &self.target
     }
 
+    /// Host and, unless it is the scheme's own, port.
+    pub fn authority(&self) -> &str {
+        let rest = self.target.split_once("//").map_or("", |(_, rest)| rest);
+        rest.split(['/', '?']).next().unwrap_or_default()
+    }
+
     fn of(given: &str, mut url: Url) -> Self {
         url.set_fragment(None);
         Self { given: given.into(), target: String::from(url).into() }
@@ -85,6 +91,8 @@ mod tests {
     fn check(text: &str, target: &str) {
         let uri = HookUri::parse(text, &AllowList::none()).unwrap();
         assert_eq!((uri.as_given(), uri.target()), (text, target));
+        let of_client: awc::http::Uri = target.parse().unwrap();
+        assert_eq!(uri.authority(), of_client.authority().unwrap().as_str());
     }
 
     #[track_caller]

@@ -13,7 +13,7 @@ use super::{ENDPOINT_GONE, WebhookActor};
 use crate::event::now_ms;
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Target, Write};
-use crate::webhook::attempt::{RetriesLeft, failure_text, one_off_log, record, send};
+use crate::webhook::attempt::{Logged, RetriesLeft, failure_text, one_off_log, record, send};
 use crate::webhook::client::{Answer, HttpSender};
 use crate::webhook::context::LastResult;
 use crate::webhook::delivery::{Delivery, Flight};
@@ -45,8 +45,9 @@ impl WebhookActor {
         let hook = Arc::clone(&self.hook);
         let config = &self.shared.config;
         let rendered = delivery.job.render(&hook, &config.reserved_ccv_keys, &self.shared.cluster_id);
+        let logged = if config.log_successful_attempts { Logged::All } else { Logged::Failures };
         let sender = self.sender.get_or_insert_with(|| Rc::new(HttpSender::new(&self.shared.sender)));
-        let answer = send(Rc::clone(sender), Arc::clone(&hook), Arc::clone(&rendered), delivery.job.event.id);
+        let answer = send(Rc::clone(sender), Arc::clone(&hook), Arc::clone(&rendered), delivery.job.event.id, logged);
         self.last_used_ms = now_ms();
         self.arm_idle(self.shared.config.idle_ms, ctx);
         if delivery.attempts > 0 {

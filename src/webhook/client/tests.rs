@@ -230,7 +230,9 @@ async fn nobody_listening_is_a_failure_worth_a_retry() {
 async fn a_url_that_is_too_long_is_final() {
     let rendered = render(Verb::Get, Format::Json, json!({"a": "x".repeat(600)}).as_object().unwrap());
     let uri = HookUri::parse_unguarded("http://127.0.0.1:1/").unwrap();
-    let answer = sender().send(SendRequest { verb: Verb::Get, uri: &uri, headers: &[], rendered: &rendered }).await;
+    let answer = sender()
+        .send(SendRequest { verb: Verb::Get, uri: &uri, headers: &[], rendered: &rendered, expected: None })
+        .await;
     assert!(matches!(answer.error, Some(SendError::Request(RequestError::UrlTooLong { bytes_max: 500, .. }))));
     assert!(matches!(outcome(&answer), Outcome::Refused { .. }));
 }

@@ -53,8 +53,8 @@ fn payload(verb: Verb) -> Rendered {
 
 pub async fn send(sender: &HttpSender, verb: Verb, uri: &str) -> Answer {
     let uri = HookUri::parse_unguarded(uri).unwrap();
-    let headers = [("X-Hook-ID", "0123".to_owned())];
-    sender.send(SendRequest { verb, uri: &uri, headers: &headers, rendered: &payload(verb) }).await
+    let headers = [("x-hook-id", "0123".to_owned())];
+    sender.send(SendRequest { verb, uri: &uri, headers: &headers, rendered: &payload(verb), expected: None }).await
 }
 
 pub fn outcome(answer: &Answer) -> Outcome {
