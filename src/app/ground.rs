@@ -1,7 +1,7 @@
 //! What the server stands on before any actor runs: its identity, the open store, and who is who. The importer stands on
 //! it too.
 
-use log::info;
+use log::{error, info};
 
 use super::error::StartError;
 use crate::auth::Auth;
@@ -42,6 +42,8 @@ async fn open_store(config: &Config) -> Result<(Store, Loaded), StartError> {
         group_max: config.store.group_max,
         flush_idle_ms: config.store.flush_idle_ms,
         queue_max: config.store.queue_max,
+        journal_bytes_min: config.store.journal_bytes_min,
+        journal_growth: config.store.journal_growth,
         dead_max: config.webhooks.dead_max,
         dead_hours: config.webhooks.dead_hours,
         attempts_max: config.webhooks.attempts_max,
@@ -49,7 +51,11 @@ async fn open_store(config: &Config) -> Result<(Store, Loaded), StartError> {
     };
     let data_dir = config.node.data_dir.clone();
     let opened = tokio::task::spawn_blocking(move || Store::open(&data_dir, settings)).await;
-    Ok(opened.map_err(|_| StartError::OpenerGone)??)
+    let (store, loaded) = opened.map_err(|_| StartError::OpenerGone)??;
+    if let Some(recovery) = &loaded.recovery {
+        error!("{recovery}");
+    }
+    Ok((store, loaded))
 }
 
 /// Tokens and accounts; at the first start also the system account and its API key.

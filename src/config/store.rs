@@ -11,11 +11,20 @@ pub struct Store {
     pub group_max: usize,
     pub queue_max: usize,
     pub flush_idle_ms: u64,
+    pub journal_bytes_min: u64,
+    pub journal_growth: u64,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { cache_bytes: 64 << 20, group_max: 1_024, queue_max: 10_000, flush_idle_ms: 500 }
+        Self {
+            cache_bytes: 64 << 20,
+            group_max: 1_024,
+            queue_max: 10_000,
+            flush_idle_ms: 500,
+            journal_bytes_min: 1 << 20,
+            journal_growth: 2,
+        }
     }
 }
 
@@ -25,5 +34,7 @@ impl Store {
         problems.within("store.group_max", self.group_max as u64, 1..=1_000_000);
         problems.within("store.queue_max", self.queue_max as u64, 1..=10_000_000);
         problems.within("store.flush_idle_ms", self.flush_idle_ms, 1..=60_000);
+        problems.within("store.journal_bytes_min", self.journal_bytes_min, 4_096..=1 << 40);
+        problems.within("store.journal_growth", self.journal_growth, 2..=1_000);
     }
 }

@@ -1,6 +1,6 @@
 //! Reads and writes the binary pieces that keys and records are made of.
 //!
-//! Called by `keys` and `record` only. It never allocates more than the record at hand holds.
+//! Called by the other files of this module that lay out bytes. It never allocates more than the record at hand holds.
 
 /// What is on disk is not what this version writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,10 +45,19 @@ impl<'a> Reader<'a> {
 
     /// A text written by [`put_text`].
     pub(super) fn text(&mut self) -> Result<&'a str, BadRecord> {
+        std::str::from_utf8(self.bytes()?).map_err(|_| BadRecord::Text)
+    }
+
+    /// What [`put_bytes`] wrote.
+    pub(super) fn bytes(&mut self) -> Result<&'a [u8], BadRecord> {
         let length = usize::try_from(self.u32()?).map_err(|_| BadRecord::Short)?;
         let (head, rest) = self.0.split_at_checked(length).ok_or(BadRecord::Short)?;
         self.0 = rest;
-        std::str::from_utf8(head).map_err(|_| BadRecord::Text)
+        Ok(head)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Everything that is left.
@@ -63,7 +72,12 @@ impl<'a> Reader<'a> {
 
 /// The length in four bytes, then the text.
 pub(super) fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    let length = u32::try_from(text.len()).expect("no frame or body that reaches us holds 4 GiB");
+    put_bytes(bytes, text.as_bytes());
+}
+
+/// The length in four bytes, then the bytes.
+pub(super) fn put_bytes(bytes: &mut Vec<u8>, piece: &[u8]) {
+    let length = u32::try_from(piece.len()).expect("no frame or body that reaches us holds 4 GiB");
     bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(text.as_bytes());
+    bytes.extend_from_slice(piece);
 }

@@ -36,6 +36,12 @@ impl Counts {
         self.totals.get(&table).copied().unwrap_or(0).try_into().unwrap_or(0)
     }
 
+    /// As it will be with `difference`.
+    pub(super) fn total_with(&self, difference: &Self, table: Table) -> u64 {
+        let total = |counts: &Self| counts.totals.get(&table).copied().unwrap_or(0);
+        (total(self) + total(difference)).try_into().unwrap_or(0)
+    }
+
     /// The hooks that have an entry in `table`.
     pub(super) fn hooks(&self, table: Table) -> impl Iterator<Item = HookId> {
         self.per_hook.keys().filter(move |(_, of)| *of == table).map(|(hook, _)| *hook)

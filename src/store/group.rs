@@ -4,6 +4,7 @@
 //! group, and it changes nothing on disk: the thread applies `into_batch` as a whole or not at all.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::{Bound, Range};
 
 use sled::{Batch, Db, IVec};
@@ -11,7 +12,9 @@ use sled::{Batch, Db, IVec};
 use crate::ids::HookId;
 use crate::store::counts::{COUNTED, Counts};
 use crate::store::error::StoreError;
+use crate::store::journal;
 use crate::store::keys::{self, DeadLetterKey, Position, Table};
+use crate::store::meta::{Sum, hash};
 use crate::store::parts;
 use crate::store::read::{bad_record, read_error};
 use crate::store::record::{DeadLetter, delivery_created_ms, failures_to_disk};
@@ -29,37 +32,68 @@ pub(super) struct Group<'a> {
     counts: &'a Counts,
     /// What this group adds to `counts`.
     difference: Counts,
-    /// What each record becomes, `None` for a removal.
-    changes: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    changes: BTreeMap<Vec<u8>, Change>,
+    /// The same for journaled records, with their values whole.
+    journal: journal::Changes,
     /// The number that the next attempt gets.
     next_number: u64,
 }
 
-/// What there is to do once the group is on disk.
+/// What one record is on disk, as its hash, and what it becomes; `None` where there is no record.
+struct Change {
+    before: Option<u128>,
+    after: Option<Vec<u8>>,
+}
+
+impl Change {
+    /// Put and removed by the same group, and nothing on disk.
+    fn is_void(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
+}
+
+/// What to bring to disk, and what to remember once it is there.
 pub(super) struct Prepared {
     pub(super) batch: Batch,
+    pub(super) journal: journal::Changes,
+    /// What the group adds to the sum over all records.
+    pub(super) sum: Sum,
     pub(super) difference: Counts,
     pub(super) next_number: u64,
 }
 
 impl<'a> Group<'a> {
     pub(super) fn new(db: &'a Db, counts: &'a Counts, next_number: u64) -> Self {
-        Self { db, counts, difference: Counts::default(), changes: BTreeMap::new(), next_number }
+        Self {
+            db,
+            counts,
+            difference: Counts::default(),
+            changes: BTreeMap::new(),
+            journal: journal::Changes::new(),
+            next_number,
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+        self.changes.values().all(Change::is_void)
     }
 
     pub(super) fn into_prepared(self) -> Prepared {
         let mut batch = Batch::default();
-        for (key, value) in self.changes {
-            match value {
-                Some(value) => batch.insert(key, value),
+        let mut sum = Sum::default();
+        for (key, change) in self.changes.into_iter().filter(|(_, change)| !change.is_void()) {
+            if let Some(before) = change.before {
+                sum.subtract(before);
+            }
+            match change.after {
+                Some(value) => {
+                    sum.add(hash(&key, &value));
+                    batch.insert(key, value);
+                }
                 None => batch.remove(key),
             }
         }
-        Prepared { batch, difference: self.difference, next_number: self.next_number }
+        Prepared { batch, journal: self.journal, sum, difference: self.difference, next_number: self.next_number }
     }
 
     /// Takes in one unit of writes.
@@ -185,7 +219,7 @@ impl<'a> Group<'a> {
         let mut found: Vec<Vec<u8>> = self
             .changes
             .range::<Vec<u8>, _>(bounds)
-            .filter(|(_, value)| value.is_some())
+            .filter(|(_, change)| change.after.is_some())
             .map(|(key, _)| key.clone())
             .take(limit)
             .collect();
@@ -202,28 +236,53 @@ impl<'a> Group<'a> {
     }
 
     fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if !self.remove_further(key)? {
+        if !self.remove_value(key)? {
             self.count(key, 1)?;
         }
-        self.changes.extend(parts::split(key, value).map(|(key, piece)| (key, Some(piece))));
+        for (key, piece) in parts::split(key, value) {
+            match self.changes.entry(key) {
+                Entry::Occupied(mut change) => change.get_mut().after = Some(piece),
+                // What the value was before had no such piece, or it would have been removed just now.
+                Entry::Vacant(place) => drop(place.insert(Change { before: None, after: Some(piece) })),
+            }
+        }
+        if let Some(key) = keys::journaled(key) {
+            self.journal.insert(key, Some(value.to_vec()));
+        }
         Ok(())
     }
 
     fn remove(&mut self, key: &[u8]) -> Result<(), StoreError> {
-        if self.remove_further(key)? {
+        if self.remove_value(key)? {
             self.count(key, -1)?;
-            self.changes.insert(key.to_vec(), None);
+            if let Some(key) = keys::journaled(key) {
+                self.journal.insert(key, None);
+            }
         }
         Ok(())
     }
 
-    /// Deletes all pieces of the value under `key` but the first. Whether there is such a value.
-    fn remove_further(&mut self, key: &[u8]) -> Result<bool, StoreError> {
+    /// Deletes all pieces of the value under `key`. Whether there is such a value.
+    fn remove_value(&mut self, key: &[u8]) -> Result<bool, StoreError> {
         let Some(head) = self.head(key)? else { return Ok(false) };
         for key in parts::further_keys(key, &head).map_err(|cause| bad_record(key, cause))? {
-            self.changes.insert(key, None);
+            if let Some(piece) = self.head(&key)? {
+                self.remove_record(key, &piece);
+            }
         }
+        self.remove_record(key.to_vec(), &head);
         Ok(true)
+    }
+
+    /// `now` is what the record is before this removal.
+    fn remove_record(&mut self, key: Vec<u8>, now: &[u8]) {
+        match self.changes.entry(key) {
+            Entry::Occupied(mut change) => change.get_mut().after = None,
+            Entry::Vacant(place) => {
+                let before = Some(hash(place.key(), now));
+                place.insert(Change { before, after: None });
+            }
+        }
     }
 
     fn count(&mut self, key: &[u8], change: i64) -> Result<(), StoreError> {
@@ -232,7 +291,7 @@ impl<'a> Group<'a> {
 
     fn head(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {
         match self.changes.get(key) {
-            Some(head) => Ok(head.as_deref().map(IVec::from)),
+            Some(change) => Ok(change.after.as_deref().map(IVec::from)),
             None => self.db.get(key).map_err(read_error),
         }
     }

@@ -22,7 +22,15 @@ pub(super) enum Table {
     DeadLetter = 8,
     Attempt = 9,
     Part = 10,
+    /// What proves that the other records are complete.
+    Meta = 11,
 }
+
+/// The tables that must never lose a record: they are also in the journal.
+pub(super) const JOURNALED: [Table; 4] = [Table::Account, Table::ApiKey, Table::Config, Table::Hook];
+
+/// A key that is a table and one id, as all keys of the journaled tables are.
+pub(super) type SingleKey = [u8; 17];
 
 impl Table {
     pub(super) fn of(key: &[u8]) -> Result<Self, BadRecord> {
@@ -39,6 +47,7 @@ impl Table {
             Self::DeadLetter,
             Self::Attempt,
             Self::Part,
+            Self::Meta,
         ]
         .into_iter()
         .find(|table| *table as u8 == byte)
@@ -108,6 +117,23 @@ impl Position {
 
 pub(super) fn format() -> Vec<u8> {
     vec![Table::Format as u8]
+}
+
+pub(super) fn meta() -> Vec<u8> {
+    vec![Table::Meta as u8]
+}
+
+/// The key of the only record that `id` has in `table`.
+pub(super) fn single(table: Table, id: &[u8; 16]) -> SingleKey {
+    let mut key = [table as u8; 17];
+    key[1..].copy_from_slice(id);
+    key
+}
+
+/// The key as the journal writes it, when its table is journaled.
+pub(super) fn journaled(key: &[u8]) -> Option<SingleKey> {
+    let table = Table::of(key).ok()?;
+    JOURNALED.contains(&table).then(|| key.try_into().ok())?
 }
 
 /// The key of an account's only record in `table`.

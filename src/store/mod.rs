@@ -3,7 +3,13 @@
 //! [`Store`] is a handle for the actors and the HTTP API. Writes go to one thread (`worker`), which groups them and
 //! answers after they have reached the disk; reads run on tokio's blocking threads. Reading order: `keys` (where a
 //! record lies), `record` (what it looks like), `write` (what can be changed), `group` (what a change means),
-//! `worker`, `read`, `disk` (opening).
+//! `worker`, `read`.
+//!
+//! Three things lie in the data directory: `store/` is sled's; `store.journal` holds hooks, accounts, API keys and
+//! configurations a second time (`journal`); `store.mark` says how far the store has come (`mark`). Together with the
+//! sum that every batch carries (`meta`) they show at open that nothing is missing or stale, and where something is,
+//! the store is moved aside and rebuilt, or refused. `files` writes the three in their order; `open` reads them by way
+//! of `inspect` (is the store whole?), `judge` (is it the newest?) and `repair`.
 //!
 //! It knows no HTTP and no actor, and it decides nothing: when to retry and what to give up is its callers' business.
 
@@ -12,11 +18,20 @@ mod counts;
 mod disk;
 mod durable;
 mod error;
+mod files;
 mod group;
+mod inspect;
+mod journal;
+mod judge;
 mod keys;
+mod mark;
+mod meta;
+mod open;
 mod parts;
 mod read;
 mod record;
+mod repair;
+mod scan;
 mod shared;
 mod stats;
 #[cfg(test)]
@@ -36,17 +51,20 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
 use crate::ids::HookId;
-use crate::store::disk::{Location, Opened};
+use crate::store::disk::Location;
+use crate::store::open::Opened;
 use crate::store::shared::{Answer, Request, Shared};
 use crate::store::stats::Cells;
 use crate::store::worker::Worker;
 
 pub use crate::store::codec::BadRecord;
-pub use crate::store::disk::{Loaded, Pending};
-pub use crate::store::error::{OpenError, StoreError};
+pub use crate::store::error::{Damage, Obstacle, OpenError, StoreError};
+pub use crate::store::journal::JournalDamage;
 pub use crate::store::keys::{DeadLetterKey, DeliveryKey, Position};
 pub use crate::store::read::{Attempt, AttemptsQuery, Due, Order};
 pub use crate::store::record::{DeadLetter, StoredDelivery, Target};
+pub use crate::store::repair::Recovery;
+pub use crate::store::scan::{Loaded, Pending};
 pub use crate::store::stats::StoreStats;
 pub use crate::store::write::{Committed, Write};
 
@@ -71,6 +89,10 @@ pub struct StoreSettings {
     /// Attempts per hook; the oldest are deleted beyond it.
     pub attempts_max: usize,
     pub attempts_hours: u64,
+    /// A journal of fewer bytes is never written anew.
+    pub journal_bytes_min: u64,
+    /// A larger one is when it has this many times the size of what it holds.
+    pub journal_growth: u64,
 }
 
 impl StoreSettings {
@@ -102,20 +124,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Whether there is one under `data_dir`.
+    /// Whether there is one under `data_dir`, or what a damaged one can be rebuilt from.
     pub fn exists(data_dir: &Path) -> bool {
-        disk::directory(data_dir).exists()
+        disk::places(data_dir).iter().any(|place| place.exists())
     }
 
-    /// Opens the store under `data_dir`, making it when there is none, and reads what the server starts from. Blocks.
+    /// Opens the store under `data_dir`, making it when there is none, and reads what the server starts from. A damaged
+    /// store is rebuilt, and [`Loaded::recovery`] says so. Blocks.
     pub fn open(data_dir: &Path, settings: StoreSettings) -> Result<(Self, Loaded), OpenError> {
-        let location = Location::new(data_dir, settings.cache_bytes);
-        let Opened { file, loaded, counts, next_number, db } = location.open()?;
+        let limits = journal::Limits { bytes_min: settings.journal_bytes_min, growth: settings.journal_growth };
+        let location = Location::new(data_dir, settings.cache_bytes, limits);
+        let Opened { files, loaded, counts, next_number, db } = open::open(&location)?;
         let stats = Cells::default();
         stats.bytes_on_disk.set(db.size_on_disk().unwrap_or(0));
         let shared = Arc::new(Shared { db: RwLock::new(Some(db)), stats, fault: RwLock::new(None) });
         let (requests, queue) = mpsc::channel();
-        let worker = Worker::new(queue, Arc::clone(&shared), settings.clone(), location, (file, counts, next_number));
+        let worker = Worker::new(queue, Arc::clone(&shared), settings.clone(), location, (files, counts, next_number));
         let thread = thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || worker.run())
@@ -211,7 +235,7 @@ impl Store {
 
     /// What the server started from, as it is now. Takes as long as opening did.
     pub async fn load(&self) -> Result<Loaded, StoreError> {
-        self.read(disk::load).await
+        self.read(scan::load).await
     }
 
     pub fn stats(&self) -> StoreStats {

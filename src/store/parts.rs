@@ -4,7 +4,7 @@
 //! written, its next flush waits for ever. A node holds about 20 records, so pieces of 4 KiB stay well below.
 //!
 //! The first piece lies under the value's key and begins with the number of further ones, which lie in a table of
-//! their own. Called by `group`, `read` and `disk`.
+//! their own. Called by `group`, `read`, `scan` and `repair`.
 
 use sled::{Db, IVec};
 

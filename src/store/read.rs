@@ -10,11 +10,11 @@ use sled::{Db, IVec};
 
 use crate::ids::HookId;
 use crate::store::codec::BadRecord;
-use crate::store::disk::Pending;
 use crate::store::error::StoreError;
 use crate::store::keys::{self, DeadLetterKey, DeliveryKey, Position, Table};
 use crate::store::parts;
 use crate::store::record::{DeadLetter, StoredDelivery, failures_from_disk};
+use crate::store::scan::Pending;
 
 /// What a hook has to do now, and when there is more.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,11 +16,12 @@ use tokio::sync::oneshot;
 
 use crate::store::StoreSettings;
 use crate::store::counts::Counts;
-use crate::store::disk::{Location, Opened};
-use crate::store::durable::DurableFile;
+use crate::store::disk::{Location, wait_until_free};
 use crate::store::error::StoreError;
+use crate::store::files::Files;
 use crate::store::group::{Bounds, Group};
 use crate::store::keys::Table;
+use crate::store::open::{Opened, reopen};
 use crate::store::shared::{Answer, Request, Shared};
 use crate::store::write::{Committed, Write};
 
@@ -39,7 +40,7 @@ pub(super) struct Worker {
     settings: StoreSettings,
     location: Location,
     /// `None` after a failed write, until the store is open again.
-    file: Option<DurableFile>,
+    files: Option<Files>,
     counts: Counts,
     next_number: u64,
     /// Writes of failed groups that nobody waited for, oldest first.
@@ -68,16 +69,16 @@ impl Worker {
         shared: Arc<Shared>,
         settings: StoreSettings,
         location: Location,
-        opened: (DurableFile, Counts, u64),
+        opened: (Files, Counts, u64),
     ) -> Self {
-        let (file, counts, next_number) = opened;
+        let (files, counts, next_number) = opened;
         let now = Instant::now();
         let worker = Self {
             requests,
             shared,
             settings,
             location,
-            file: Some(file),
+            files: Some(files),
             counts,
             next_number,
             unwritten: Vec::new(),
@@ -94,12 +95,14 @@ impl Worker {
             let Gathered { group, then } = self.gather();
             if !group.is_empty() || !self.unwritten.is_empty() {
                 self.write(group);
+                self.settle();
             }
             if let Then::Close(answer) = then {
                 return self.close(answer);
             }
             if Instant::now() >= self.next_sweep {
                 self.sweep();
+                self.settle();
             }
         }
     }
@@ -204,34 +207,53 @@ impl Worker {
     fn on_disk<T>(&mut self, change: impl FnOnce(&mut Group<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let shared = Arc::clone(&self.shared);
         let db = shared.db.read().unwrap_or_else(PoisonError::into_inner);
-        let (Some(db), Some(file)) = (db.as_ref(), self.file.take()) else {
+        let (Some(db), Some(mut files)) = (db.as_ref(), self.files.take()) else {
             return Err(StoreError::Closed);
         };
         let mut group = Group::new(db, &self.counts, self.next_number);
         let changed = match change(&mut group) {
             Ok(changed) => changed,
             Err(error) => {
-                self.file = Some(file);
+                self.files = Some(files);
                 return Err(error);
             }
         };
         if !group.is_empty() {
             let prepared = group.into_prepared();
-            db.apply_batch(prepared.batch).and_then(|()| db.flush()).map_err(write_error)?;
-            file.sync().map_err(write_error)?;
+            let deliveries = self.counts.total_with(&prepared.difference, Table::Delivery);
+            files.commit(db, prepared.batch, &prepared.journal, prepared.sum, deliveries)?;
             self.counts.merge(prepared.difference);
             self.next_number = prepared.next_number;
             self.shared.stats.flushes.add(1);
             self.report_counts();
         }
         self.report_size(db);
-        // Only now: where writing failed the file is gone, and that is what makes the next group reopen.
-        self.file = Some(file);
+        // Only now: where writing failed the files are gone, and that is what makes the next group reopen.
+        self.files = Some(files);
         Ok(changed)
     }
 
+    /// What a group leaves to do once everybody is answered.
+    fn settle(&mut self) {
+        let Some(mut files) = self.files.take() else { return };
+        let shared = Arc::clone(&self.shared);
+        let db = shared.db.read().unwrap_or_else(PoisonError::into_inner);
+        let tended = files.sync_mark().and_then(|()| match db.as_ref() {
+            Some(db) => files.tend_journal(db, &self.location.journal(), self.location.journal_limits),
+            None => Ok(()),
+        });
+        match tended {
+            Ok(()) => self.files = Some(files),
+            Err(fault) => {
+                error!("{fault}");
+                shared.stats.failures.add(1);
+                shared.set_fault(Some(fault));
+            }
+        }
+    }
+
     fn reopen_if_failed(&mut self) -> Result<(), StoreError> {
-        if self.file.is_some() {
+        if self.files.is_some() {
             return Ok(());
         }
         if Instant::now() < self.next_reopen {
@@ -239,9 +261,9 @@ impl Worker {
         }
         // The old handle holds the lock, and the new one must not see its memory.
         self.shared.set_db(None);
-        match self.location.open() {
-            Ok(Opened { file, counts, next_number, db, .. }) => {
-                self.file = Some(file);
+        match reopen(&self.location) {
+            Ok(Opened { files, counts, next_number, db, .. }) => {
+                self.files = Some(files);
                 self.counts = counts;
                 self.next_number = next_number;
                 self.shared.set_db(Some(db));
@@ -276,7 +298,7 @@ impl Worker {
 
     fn sweep(&mut self) {
         self.next_sweep = Instant::now() + SWEEP_EVERY;
-        if self.file.is_none() {
+        if self.files.is_none() {
             return;
         }
         let (dead_since, attempts_since) = (self.settings.dead_since_ms(), self.settings.attempts_since_ms());
@@ -299,7 +321,7 @@ impl Worker {
             _ => Ok(()),
         };
         self.shared.set_db(None);
-        self.location.wait_until_free();
+        wait_until_free(&self.location.store());
         self.shared.set_fault(Some(StoreError::Closed));
         if let Some(answer) = answer {
             // The closing side may have given up at its own deadline.
@@ -326,8 +348,4 @@ impl Worker {
 
 fn may_succeed_later(error: &StoreError) -> bool {
     matches!(error, StoreError::Write(_) | StoreError::Unavailable(_))
-}
-
-fn write_error(error: impl ToString) -> StoreError {
-    StoreError::Write(error.to_string())
 }

@@ -1,5 +1,9 @@
 //! What the store promises, on a real directory.
 
+mod beside;
+mod damage;
+mod kill;
+mod model;
 mod open;
 mod reads;
 mod writes;
@@ -22,6 +26,8 @@ fn settings() -> StoreSettings {
         dead_hours: 24,
         attempts_max: 5,
         attempts_hours: 24,
+        journal_bytes_min: 4_096,
+        journal_growth: 2,
     }
 }
 
