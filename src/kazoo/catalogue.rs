@@ -128,8 +128,8 @@ mod tests {
         };
         let event = event.as_object().unwrap().clone();
         Value::Object(match id {
-            "webhooks_callflow" => one_off_payload(event),
-            _ => payload(kind, event, account, &reserved()),
+            "webhooks_callflow" => one_off_payload(event).into(),
+            _ => payload(kind, event.into(), account, &reserved()).into(),
         })
     }
 

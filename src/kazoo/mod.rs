@@ -6,7 +6,7 @@
 //! - [`classify`]: which kind an event is
 //! - [`database`], [`owner`]: whose it is
 //! - [`segment`], [`routing`]: where it would be published
-//! - [`normalise`], [`coerce`], [`needed`], [`payload`]: what a hook is sent
+//! - [`normalise`], [`coerce`], [`fields`], [`needed`], [`payload`]: what a hook is sent
 //! - `selection`, [`bindings`]: which events a hook takes
 //! - [`catalogue`]: the hooks on offer, and sample payloads
 //! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
@@ -17,6 +17,7 @@ pub mod classify;
 pub mod coerce;
 pub mod database;
 pub mod dump;
+pub mod fields;
 pub mod head;
 pub mod kind;
 pub mod needed;

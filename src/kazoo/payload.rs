@@ -8,42 +8,43 @@ use crate::ids::AccountId;
 use crate::kazoo::Object;
 use crate::kazoo::classify::is_loopback_name;
 use crate::kazoo::coerce::{integer, is_true, number};
+use crate::kazoo::fields::Fields;
 use crate::kazoo::kind::Kind;
 use crate::kazoo::normalise::{normalise, without_nulls};
 
 /// The payload of `event` for every hook that takes it. `account` is whose the event turned out to be, which a call
 /// event itself need not say. `reserved_ccv_keys` are the channel variables that stay inside.
-pub fn payload(kind: Kind, event: Object, account: AccountId, reserved_ccv_keys: &[String]) -> Object {
+pub fn payload(kind: Kind, event: Fields, account: AccountId, reserved_ccv_keys: &[String]) -> Fields {
     match kind {
-        Kind::ChannelCreate | Kind::ChannelAnswer => channel(event, account, reserved_ccv_keys).hook_event(kind),
-        Kind::ChannelBridge => bridge(event, account, reserved_ccv_keys).hook_event(kind),
-        Kind::ChannelDestroy => destroy(event, account, reserved_ccv_keys).hook_event(kind),
-        Kind::Parking(_) => parking(event, account),
+        Kind::ChannelCreate | Kind::ChannelAnswer => of_call(kind, channel(event, account, reserved_ccv_keys)),
+        Kind::ChannelBridge => of_call(kind, bridge(event, account, reserved_ccv_keys)),
+        Kind::ChannelDestroy => of_call(kind, destroy(event, account, reserved_ccv_keys)),
+        Kind::Parking(_) => parking(event.into(), account).into(),
         Kind::Object { action, object_type } => object(&event, account, action, object_type),
         Kind::Sms | Kind::Mms => message(&event, account),
         // A notification goes out whole; so would the kinds that no hook takes.
-        _ => normalise(event),
+        _ => normalise(event.into()).into(),
     }
 }
 
 /// The payload of a one-off hook: the `Data` that came with it.
-pub fn one_off_payload(mut event: Object) -> Object {
+pub fn one_off_payload(mut event: Object) -> Fields {
     match event.remove("Data") {
-        Some(Value::Object(fields)) => normalise(fields),
-        _ => Object::new(),
+        Some(Value::Object(fields)) => normalise(fields).into(),
+        _ => Fields::default(),
     }
 }
 
 /// The payload as one hook gets it: its `custom_data` over the event's fields, then the cluster's id.
 ///
 /// `type` and `action` of `custom_data` select events and are not sent.
-pub fn finish(mut payload: Object, custom_data: &Object, cluster_id: &str) -> Object {
+pub fn finish(mut payload: Fields, custom_data: &Object, cluster_id: &str) -> Fields {
     for (key, value) in custom_data {
         if key != "type" && key != "action" {
-            payload.insert(key.clone(), value.clone());
+            payload.set(key.clone(), value.clone());
         }
     }
-    payload.insert("cluster_id".into(), cluster_id.into());
+    payload.set("cluster_id", cluster_id.into());
     payload
 }
 
@@ -82,29 +83,16 @@ const CHANNEL_VARS: &str = "Custom-Channel-Vars";
 /// What Kazoo keeps to itself of a parking event, beside its channel variables.
 const PARKING_HEADERS: [&str; 5] = ["Node", "Msg-ID", "App-Name", "App-Version", "Event-Category"];
 
-/// A payload that is being written. Absent and null values leave no key behind.
-#[derive(Default)]
-struct Fields(Object);
-
-impl Fields {
-    fn put(mut self, key: &str, value: Option<impl Into<Value>>) -> Self {
-        if let Some(value) = value.map(Into::into).filter(|value: &Value| !value.is_null()) {
-            self.0.insert(key.into(), value);
-        }
-        self
-    }
-
-    fn hook_event(self, kind: Kind) -> Object {
-        self.put("hook_event", kind.hook_id()).0
-    }
+fn of_call(kind: Kind, payload: Fields) -> Fields {
+    payload.put("hook_event", kind.hook_id())
 }
 
-fn channel(mut event: Object, account: AccountId, reserved: &[String]) -> Fields {
-    let mut vars = match event.swap_remove(CHANNEL_VARS) {
+fn channel(mut event: Fields, account: AccountId, reserved: &[String]) -> Fields {
+    let mut vars = match event.take(CHANNEL_VARS) {
         Some(Value::Object(vars)) => without_nulls(vars),
         _ => Object::new(),
     };
-    let application_vars = match event.swap_remove("Custom-Application-Vars") {
+    let application_vars = match event.take("Custom-Application-Vars") {
         Some(Value::Object(vars)) => Some(without_nulls(vars)),
         _ => None,
     };
@@ -119,9 +107,9 @@ fn channel(mut event: Object, account: AccountId, reserved: &[String]) -> Fields
     let internal = is_internal_leg(&event);
     vars.retain(|key, _| !reserved.contains(key));
     // Moved, not copied: nobody needs the event's own copy afterwards.
-    let mut of_event = |key: &str| event.swap_remove(key);
+    let mut of_event = |key: &str| event.take(key);
 
-    Fields(Object::with_capacity(FIELDS_MAX))
+    Fields::with_capacity(FIELDS_MAX)
         .put("account_id", Some(account.to_string()))
         .put("authorizing_id", authorizing_id)
         .put("authorizing_type", authorizing_type)
@@ -148,7 +136,7 @@ fn channel(mut event: Object, account: AccountId, reserved: &[String]) -> Fields
         .put("to", of_event("To"))
 }
 
-fn bridge(event: Object, account: AccountId, reserved: &[String]) -> Fields {
+fn bridge(event: Fields, account: AccountId, reserved: &[String]) -> Fields {
     let original_number = event.get(CHANNEL_VARS).and_then(|vars| vars.get("Original-Number")).cloned();
     let destination = event.get("Other-Leg-Destination-Number").cloned();
     channel(event, account, reserved)
@@ -156,7 +144,7 @@ fn bridge(event: Object, account: AccountId, reserved: &[String]) -> Fields {
         .put("other_leg_destination_number", destination)
 }
 
-fn destroy(event: Object, account: AccountId, reserved: &[String]) -> Fields {
+fn destroy(event: Fields, account: AccountId, reserved: &[String]) -> Fields {
     let cause = event.get("Hangup-Cause").cloned();
     let code = event.get("Hangup-Code").cloned();
     let seconds =
@@ -177,16 +165,15 @@ fn parking(mut event: Object, account: AccountId) -> Object {
     payload
 }
 
-fn object(event: &Object, account: AccountId, action: &str, object_type: &str) -> Object {
+fn object(event: &Fields, account: AccountId, action: &str, object_type: &str) -> Fields {
     Fields::default()
         .put("id", event.get("ID").cloned())
         .put("account_id", Some(account.to_string()))
         .put("action", Some(action))
         .put("type", Some(object_type))
-        .0
 }
 
-fn message(event: &Object, account: AccountId) -> Object {
+fn message(event: &Fields, account: AccountId) -> Fields {
     let of_event = |key: &str| event.get(key).cloned();
     Fields::default()
         .put("id", of_event("Message-ID"))
@@ -197,10 +184,9 @@ fn message(event: &Object, account: AccountId) -> Object {
         .put("body", of_event("Body"))
         .put("origin", of_event("Route-Type"))
         .put("charges", event.get("Charges").and_then(number))
-        .0
 }
 
-fn is_internal_leg(event: &Object) -> bool {
+fn is_internal_leg(event: &Fields) -> bool {
     event.get("Channel-Is-Loopback").is_some_and(is_true)
         || event.get("Channel-Name").and_then(Value::as_str).is_some_and(is_loopback_name)
 }
@@ -209,7 +195,7 @@ fn is_internal_leg(event: &Object) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{OneOffError, finish, one_off_hook, one_off_payload, payload};
+    use super::{Fields, OneOffError, finish, one_off_hook, one_off_payload, payload};
     use crate::ids::AccountId;
     use crate::kazoo::Object;
     use crate::kazoo::kind::{Kind, Parking};
@@ -224,8 +210,8 @@ mod tests {
     #[track_caller]
     fn check(kind: Kind, event: Value, expected: Value) {
         let reserved = ["Account-ID".to_owned(), "Call-Forward".to_owned(), "Owner-ID".to_owned()];
-        let found = payload(kind, object(event), AccountId::parse(A).unwrap(), &reserved);
-        assert_eq!(found, object(expected));
+        let found = payload(kind, object(event).into(), AccountId::parse(A).unwrap(), &reserved);
+        assert_eq!(Object::from(found), object(expected));
     }
 
     #[test]
@@ -320,7 +306,7 @@ mod tests {
         let payload = object(json!({"type": "user", "id": "u", "cluster_id": "event"}));
         let custom = object(json!({"type": "all", "action": "all", "id": "mine", "cluster_id": "mine", "k": "v"}));
         let expected = object(json!({"type": "user", "id": "mine", "cluster_id": "c", "k": "v"}));
-        assert_eq!(finish(payload, &custom, "c"), expected);
+        assert_eq!(Object::from(finish(payload.into(), &custom, "c")), expected);
     }
 
     #[test]
@@ -331,9 +317,9 @@ mod tests {
         let expected = object(json!({"_id": "h", "uri": "https://example.com/", "http_verb": "get", "retries": 3,
             "pvt_account_id": A, "custom_data": {"a": "b"}}));
         assert_eq!(one_off_hook(&event), Ok(expected));
-        assert_eq!(one_off_payload(event), object(json!({"call_id": "c"})));
+        assert_eq!(Object::from(one_off_payload(event)), object(json!({"call_id": "c"})));
         assert_eq!(one_off_hook(&object(json!({"Hook": []}))), Err(OneOffError::MissingHook));
         assert_eq!(one_off_hook(&object(json!({"Hook": {"uri": 1}}))), Err(OneOffError::MissingUri));
-        assert_eq!(one_off_payload(object(json!({"Data": "text"}))), Object::new());
+        assert_eq!(one_off_payload(object(json!({"Data": "text"}))), Fields::default());
     }
 }

@@ -2,10 +2,12 @@
 //!
 //! Called by `request`; it never sees a URI or a verb.
 
-use std::fmt::Write;
+use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::kazoo::fields::Fields;
 
 /// Blanks are not in the set: they become `+`.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b' ');
@@ -14,11 +16,14 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 const KEY: &AsciiSet =
     &VALUE.remove(b'[').remove(b']').remove(b'*').remove(b'!').remove(b':').remove(b'@').remove(b'$');
 
+/// A payload of a call has about this many bytes.
+const USUAL_BYTES: usize = 1_024;
+
 /// Pairs joined with `&`, in the order of the payload. Nulls, empty objects and empty lists are left out.
-pub fn encode(payload: &Map<String, Value>) -> String {
-    let mut out = String::new();
-    for (key, value) in payload {
-        append(&mut out, &escaped(key, KEY), value);
+pub fn encode(payload: &Fields) -> String {
+    let mut out = String::with_capacity(USUAL_BYTES);
+    for (key, value) in payload.iter() {
+        append(&mut out, &escaped_key(key), value);
     }
     out
 }
@@ -32,7 +37,7 @@ fn append(out: &mut String, name: &str, value: &Value) {
         Value::String(value) => pair(out, name, value),
         Value::Object(members) => {
             for (key, value) in members {
-                append(out, &format!("{name}[{}]", escaped(key, KEY)), value);
+                append(out, &format!("{name}[{}]", escaped_key(key)), value);
             }
         }
         Value::Array(items) => {
@@ -51,16 +56,32 @@ fn pair(out: &mut String, name: &str, value: &str) {
     if !out.is_empty() {
         out.push('&');
     }
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{name}={}", escaped(value, VALUE));
+    out.push_str(name);
+    out.push('=');
+    push_escaped(out, value, VALUE);
 }
 
-fn escaped(text: &str, set: &'static AsciiSet) -> String {
-    let mut out = String::with_capacity(text.len());
-    for part in utf8_percent_encode(text, set) {
-        out.extend(part.chars().map(|c| if c == ' ' { '+' } else { c }));
+/// Hardly any key has anything to escape.
+fn escaped_key(key: &str) -> Cow<'_, str> {
+    match Cow::from(utf8_percent_encode(key, KEY)) {
+        Cow::Borrowed(plain) if !plain.contains(' ') => Cow::Borrowed(plain),
+        _ => {
+            let mut out = String::with_capacity(key.len());
+            push_escaped(&mut out, key, KEY);
+            Cow::Owned(out)
+        }
     }
-    out
+}
+
+fn push_escaped(out: &mut String, text: &str, set: &'static AsciiSet) {
+    for part in utf8_percent_encode(text, set) {
+        let mut words = part.split(' ');
+        out.push_str(words.next().unwrap_or_default());
+        for word in words {
+            out.push('+');
+            out.push_str(word);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -73,7 +94,7 @@ mod tests {
 
     #[track_caller]
     fn check(payload: Value, expected: &str) {
-        assert_eq!(encode(payload.as_object().unwrap()), expected);
+        assert_eq!(encode(&payload.as_object().unwrap().clone().into()), expected);
     }
 
     #[test]
@@ -116,7 +137,7 @@ mod tests {
         #[test]
         fn any_decoder_reads_flat_payloads_back(pairs in vec((any::<String>(), any::<String>()), 0..8)) {
             let payload: Map<String, Value> = pairs.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
-            let text = encode(&payload);
+            let text = encode(&payload.clone().into());
             assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{text}");
             let read: Map<String, Value> =
                 url::form_urlencoded::parse(text.as_bytes()).map(|(key, value)| (key.into_owned(), Value::from(value.into_owned()))).collect();

@@ -8,6 +8,7 @@ use super::hook::Hook;
 use super::request::{Format, Rendered, Verb, render};
 use crate::event::{Event, ParseEventError};
 use crate::ids::AccountId;
+use crate::kazoo::fields::Fields;
 use crate::kazoo::kind::Kind;
 use crate::kazoo::needed::needed_fields;
 use crate::kazoo::payload::{finish, one_off_payload, payload};
@@ -19,7 +20,7 @@ pub struct Job {
     pub kind: Kind,
     pub account: AccountId,
     target: Target,
-    payload: OnceLock<Map<String, Value>>,
+    payload: OnceLock<Fields>,
     bodies: Mutex<Vec<(BodyKey, Arc<Rendered>)>>,
 }
 
@@ -76,7 +77,7 @@ impl Job {
     }
 
     /// The event's own part of the payload, before `custom_data` and the cluster id.
-    pub fn payload(&self, reserved_ccv_keys: &[String]) -> &Map<String, Value> {
+    pub fn payload(&self, reserved_ccv_keys: &[String]) -> &Fields {
         self.payload.get_or_init(|| {
             let body = self.event.body();
             match self.target {

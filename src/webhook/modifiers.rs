@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::kazoo::fields::Fields;
 use crate::validation::Faults;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -39,8 +40,8 @@ impl Modifiers {
     }
 
     /// Whether every key that the payload has carries one of the values asked for.
-    pub fn pass(&self, payload: &Map<String, Value>) -> bool {
-        self.0.iter().all(|Wanted { key, values }| match payload.get(key.as_ref()) {
+    pub fn pass(&self, payload: &Fields) -> bool {
+        self.0.iter().all(|Wanted { key, values }| match payload.get(key) {
             Some(value) => values.is_empty() || values.iter().any(|wanted| same(wanted, value)),
             None => true,
         })
@@ -80,7 +81,7 @@ mod tests {
         let mut faults = Faults::new();
         let modifiers = Modifiers::read(modifiers.as_object().unwrap(), &mut faults);
         assert!(faults.is_empty());
-        assert_eq!(modifiers.pass(payload.as_object().unwrap()), passes);
+        assert_eq!(modifiers.pass(&payload.as_object().unwrap().clone().into()), passes);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! Called once per attempt by the hook's actor. It knows nothing of headers of ours, retries or connections.
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
+use crate::kazoo::fields::Fields;
 use crate::webhook::form;
 use crate::webhook::uri::HookUri;
 
@@ -80,7 +80,7 @@ impl Format {
 }
 
 /// The payload as a hook with this verb and format sends it.
-pub fn render(verb: Verb, format: Format, payload: &Map<String, Value>) -> Rendered {
+pub fn render(verb: Verb, format: Format, payload: &Fields) -> Rendered {
     match (verb, format) {
         (Verb::Get, _) => Rendered::Query(form::encode(payload)),
         (_, Format::FormData) => Rendered::Body {
@@ -136,7 +136,7 @@ mod tests {
     use crate::webhook::uri::HookUri;
 
     fn rendered(verb: Verb, format: Format) -> Rendered {
-        render(verb, format, json!({"a": {"b": "x y"}, "n": 1}).as_object().unwrap())
+        render(verb, format, &json!({"a": {"b": "x y"}, "n": 1}).as_object().unwrap().clone().into())
     }
 
     #[track_caller]
@@ -167,7 +167,7 @@ mod tests {
             check_url("http://h.example/p?", &query, "http://h.example/p?a[b]=x+y&n=1");
             check_url("http://h.example/p?q=1&", &query, "http://h.example/p?q=1&a[b]=x+y&n=1");
         }
-        let empty = render(Verb::Get, Format::Json, json!({}).as_object().unwrap());
+        let empty = render(Verb::Get, Format::Json, &json!({}).as_object().unwrap().clone().into());
         check_url("http://h.example/p", &empty, "http://h.example/p");
     }
 

@@ -228,7 +228,7 @@ async fn nobody_listening_is_a_failure_worth_a_retry() {
 
 #[actix::test]
 async fn a_url_that_is_too_long_is_final() {
-    let rendered = render(Verb::Get, Format::Json, json!({"a": "x".repeat(600)}).as_object().unwrap());
+    let rendered = render(Verb::Get, Format::Json, &json!({"a": "x".repeat(600)}).as_object().unwrap().clone().into());
     let uri = HookUri::parse_unguarded("http://127.0.0.1:1/").unwrap();
     let answer = sender()
         .send(SendRequest { verb: Verb::Get, uri: &uri, headers: &[], rendered: &rendered, expected: None })

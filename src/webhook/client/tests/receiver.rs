@@ -48,7 +48,7 @@ pub fn hurried_sender(request_timeout_ms: u64) -> HttpSender {
 }
 
 fn payload(verb: Verb) -> Rendered {
-    render(verb, Format::Json, json!({"a": "b c"}).as_object().unwrap())
+    render(verb, Format::Json, &json!({"a": "b c"}).as_object().unwrap().clone().into())
 }
 
 pub async fn send(sender: &HttpSender, verb: Verb, uri: &str) -> Answer {
