@@ -247,12 +247,20 @@ async fn bring_in_line(parts: &Parts, channel: &Channel, extent: Extent) -> Resu
         topology::bind(channel, queue, &binding).await?;
         parts.bindings.set_bound(binding);
     }
-    for binding in &difference.superfluous {
-        topology::unbind(channel, queue, binding).await?;
-        parts.bindings.set_unbound(binding);
+    let mut unbound = Vec::new();
+    for binding in difference.superfluous {
+        // A hook that came meanwhile may need it.
+        if !parts.bindings.begin_unbinding(&binding) {
+            continue;
+        }
+        if let Err(error) = topology::unbind(channel, queue, &binding).await {
+            // It may still be there, and has to go some day.
+            parts.bindings.set_bound(binding);
+            return Err(error);
+        }
+        unbound.push(binding);
     }
-    remember(parts, &difference.superfluous, |exchange, routing_key| Write::DeleteBinding { exchange, routing_key })
-        .await;
+    remember(parts, &unbound, |exchange, routing_key| Write::DeleteBinding { exchange, routing_key }).await;
     parts.readiness.bindings_missing.store(parts.bindings.difference().missing.len(), Ordering::Relaxed);
     Ok(())
 }

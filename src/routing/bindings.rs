@@ -95,8 +95,11 @@ impl Bindings {
         self.state().bound.insert(binding);
     }
 
-    pub fn set_unbound(&self, binding: &Binding) {
-        self.state().bound.remove(binding);
+    /// Before the broker is asked to unbind: from here on whoever needs the binding finds it missing, and waits until it
+    /// is back. `false` when somebody needs it by now; then it stays.
+    pub fn begin_unbinding(&self, binding: &Binding) -> bool {
+        let mut state = self.state();
+        !state.needed.contains_key(binding) && state.bound.remove(binding)
     }
 }
 
@@ -119,8 +122,20 @@ mod tests {
         assert!(bindings.difference().is_empty());
         bindings.release(&[binding("a"), binding("b")]);
         assert_eq!(bindings.difference().superfluous, [binding("b")]);
-        bindings.set_unbound(&binding("b"));
+        assert!(bindings.begin_unbinding(&binding("b")));
         assert!(bindings.difference().is_empty());
+    }
+
+    #[test]
+    fn a_binding_that_is_needed_again_stays_or_when_it_goes_already_is_missing() {
+        let bindings = Bindings::default();
+        bindings.found_on_disk([binding("a"), binding("b")]);
+        assert_eq!(bindings.difference().superfluous.len(), 2);
+        bindings.need([binding("a")]);
+        assert!(!bindings.begin_unbinding(&binding("a")));
+        assert!(bindings.begin_unbinding(&binding("b")));
+        bindings.need([binding("b")]);
+        assert_eq!(bindings.difference().missing, [binding("b")]);
     }
 
     #[test]
