@@ -52,7 +52,7 @@ impl Handler<ListStatus> for Registry {
             handled: entry.figures.mailbox.handled_total(),
             mailbox_depth: entry.figures.mailbox.depth(),
             in_flight: entry.figures.in_flight.load(Ordering::Relaxed),
-            pending: entry.figures.pending.load(Ordering::Relaxed),
+            pending: entry.figures.pending(),
             last_result: entry.figures.last(),
         })
         .collect()

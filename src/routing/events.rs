@@ -161,8 +161,9 @@ impl Registry {
         let write = Write::PutDelivery { key, delivery: job.to_stored(now, 0) };
         let stored = self.parts.store.commit(vec![write]).into_actor(self);
         ctx.spawn(stored.map(move |result, actor, _| match result {
-            Ok(_) => {
-                actor.overflowed(id, Overflowed { count: 1, due_ms: now });
+            Ok(committed) => {
+                let count = u64::try_from(committed.growth).unwrap_or(0);
+                actor.overflowed(id, Overflowed { count, due_ms: now });
                 receipt.done();
             }
             Err(error) => {

@@ -49,7 +49,7 @@ impl OneOffs {
     }
 
     fn pending(&self, id: HookId) -> u64 {
-        let live = self.get(id).map_or(0, |entry| entry.figures.pending.load(Ordering::Relaxed));
+        let live = self.get(id).map_or(0, |entry| entry.figures.pending());
         live + self.parked.get(&id).map_or(0, |parked| parked.count)
     }
 
@@ -180,7 +180,7 @@ impl Registry {
         for id in dead.collect::<Vec<_>>() {
             self.parts.metrics.restart(ActorKind::WebhookActor);
             if let Some(entry) = self.one_offs.remove(id) {
-                self.parts.metrics.pending.dec_by(entry.figures.pending.load(Ordering::Relaxed) as i64);
+                self.parts.metrics.pending.inc_by(entry.figures.reset_pending(0));
             }
             let store = self.parts.store.clone();
             let found = async move { store.pending(id).await }.into_actor(self);
@@ -253,7 +253,7 @@ impl Handler<OneOffIdle> for Registry {
         let idle = self.one_offs.get(id).is_some_and(|entry| {
             entry.figures.mailbox.depth() == 0
                 && entry.figures.in_flight.load(Ordering::Relaxed) == 0
-                && entry.figures.pending.load(Ordering::Relaxed) == 0
+                && entry.figures.pending() == 0
         });
         if idle && let Some(entry) = self.one_offs.remove(id) {
             entry.addr.do_send(Discard);

@@ -33,7 +33,12 @@ impl Counts {
     }
 
     pub(super) fn total(&self, table: Table) -> u64 {
-        self.totals.get(&table).copied().unwrap_or(0).try_into().unwrap_or(0)
+        self.net(table).try_into().unwrap_or(0)
+    }
+
+    /// The total where it is a difference.
+    pub(super) fn net(&self, table: Table) -> i64 {
+        self.totals.get(&table).copied().unwrap_or(0)
     }
 
     /// As it will be with `difference`.

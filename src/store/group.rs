@@ -98,11 +98,12 @@ impl<'a> Group<'a> {
 
     /// Takes in one unit of writes.
     pub(super) fn apply(&mut self, writes: &[Write]) -> Result<Committed, StoreError> {
-        let mut committed = Committed::default();
+        let before = self.difference.net(Table::Delivery);
+        let mut discarded = 0;
         for write in writes {
-            committed.discarded += self.apply_one(write)?;
+            discarded += self.apply_one(write)?;
         }
-        Ok(committed)
+        Ok(Committed { discarded, growth: self.difference.net(Table::Delivery) - before })
     }
 
     /// The number of deliveries that the write discards.

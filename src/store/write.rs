@@ -80,4 +80,7 @@ impl Write {
 pub struct Committed {
     /// Pending deliveries that `DeleteHook` and `DiscardDeliveries` of this unit deleted.
     pub discarded: u64,
+    /// By how much the unit changed the number of pending deliveries: a write over another, or a deletion of what is
+    /// not there, counts nothing.
+    pub growth: i64,
 }

@@ -1,7 +1,7 @@
 //! What all hook actors share, and the figures that each one shows.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
 use super::client::SenderSettings;
 use super::messages::{DisableHook, OneOffIdle};
@@ -42,7 +42,8 @@ pub struct Figures {
     pub started_ms: AtomicU64,
     pub restarts: AtomicU64,
     pub in_flight: AtomicU64,
-    pub pending: AtomicU64,
+    /// Below zero for a moment when a delivery is over before the Registry has told that it went to the store.
+    pending: AtomicI64,
     last: AtomicU8,
 }
 
@@ -53,13 +54,27 @@ impl Default for Figures {
             started_ms: AtomicU64::new(now_ms()),
             restarts: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
-            pending: AtomicU64::new(0),
+            pending: AtomicI64::new(0),
             last: AtomicU8::new(LastResult::None as u8),
         }
     }
 }
 
 impl Figures {
+    /// Deliveries in the store, and on their way there.
+    pub fn pending(&self) -> u64 {
+        u64::try_from(self.pending.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    pub fn pending_changed(&self, by: i64) {
+        self.pending.fetch_add(by, Ordering::Relaxed);
+    }
+
+    /// Begins anew with this number; by how much that differs from the one before.
+    pub fn reset_pending(&self, pending: i64) -> i64 {
+        pending - self.pending.swap(pending, Ordering::Relaxed)
+    }
+
     pub fn set_last(&self, result: LastResult) {
         self.last.store(result as u8, Ordering::Relaxed);
     }

@@ -62,7 +62,7 @@ async fn deleting_a_hook_takes_all_of_its_records_and_nobody_elses() {
     store.flush_now().await.unwrap();
     // A delivery of the same unit counts too.
     let committed = store.commit(vec![put(1, 30, 4), Write::DeleteHook(hook(1))]).await.unwrap();
-    assert_eq!(committed, Committed { discarded: 3 });
+    assert_eq!(committed, Committed { discarded: 3, growth: -2 });
     let stats = store.stats();
     assert_eq!((stats.deliveries, stats.dead_letters, stats.attempts), (2, 1, 1));
     assert_eq!(store.pending(hook(1)).await.unwrap(), None);
@@ -75,6 +75,21 @@ async fn deleting_a_hook_takes_all_of_its_records_and_nobody_elses() {
     assert_eq!(loaded.hooks.len(), 1);
     assert_eq!(loaded.failures.keys().collect::<Vec<_>>(), [&hook(2)]);
     assert_eq!((store.stats().deliveries, store.stats().attempts), (2, 1));
+}
+
+#[tokio::test]
+async fn a_unit_tells_by_how_much_the_backlog_really_grew() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = open(&dir);
+    let growth = async |writes| store.commit(writes).await.unwrap().growth;
+    assert_eq!(growth(vec![put(1, 10, 1), put(1, 20, 2), letter(1, now_ms(), 3)]).await, 2);
+    assert_eq!(
+        growth(vec![put(1, 10, 1), Write::DeleteDelivery(key(1, 30, 3))]).await,
+        0,
+        "again, and one that is not"
+    );
+    assert_eq!(growth(vec![Write::DeleteDelivery(key(1, 10, 1)), put(1, 40, 1)]).await, 0);
+    assert_eq!(growth(vec![Write::DeleteDelivery(key(1, 20, 2))]).await, -1);
 }
 
 #[tokio::test]

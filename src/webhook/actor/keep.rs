@@ -1,5 +1,6 @@
 //! The way to the store and back, and the timers that lead there.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use actix::{ActorFuture, ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -58,7 +59,7 @@ impl Change {
         self.writes.is_empty() && self.receipts.is_empty()
     }
 
-    /// By how much it changes the number of pending deliveries.
+    /// By how much it should change the number of pending deliveries.
     fn growth(&self) -> i64 {
         let put = self.writes.iter().filter(|write| matches!(write, Write::PutDelivery { .. })).count();
         put as i64 - self.deleted.len() as i64
@@ -132,8 +133,15 @@ impl WebhookActor {
             for key in &deleted {
                 actor.deleting.remove(key);
             }
+            if actor.loading {
+                actor.deleted_while_loading.extend(&deleted);
+            }
             match result {
-                Ok(_) => actor.next_due_ms = actor.next_due_ms.into_iter().chain(due_ms).min(),
+                Ok(committed) => {
+                    // What an earlier failure kept out of the store was deleted in vain.
+                    actor.pending_changed(committed.growth - growth);
+                    actor.next_due_ms = actor.next_due_ms.into_iter().chain(due_ms).min();
+                }
                 Err(error) => {
                     actor.pending_changed(-growth);
                     actor.store_failed(&error);
@@ -241,8 +249,8 @@ impl WebhookActor {
         }
         self.loading = true;
         self.next_due_ms = None;
-        let in_memory = self.ready.iter().chain(self.in_flight.values().map(|flight| &flight.delivery));
-        let skip = in_memory.filter_map(|delivery| delivery.stored).chain(self.deleting.iter().copied()).collect();
+        self.deleted_while_loading.clear();
+        let skip = self.not_to_take_up().collect();
         let store = self.shared.store.clone();
         let id = self.id();
         let found = async move { store.due(id, now, room, skip).await }.into_actor(self);
@@ -258,8 +266,17 @@ impl WebhookActor {
         }));
     }
 
+    /// What the store has, or seems to have, and this actor has in hand.
+    fn not_to_take_up(&self) -> impl Iterator<Item = DeliveryKey> {
+        let in_memory = self.ready.iter().chain(self.in_flight.values().map(|flight| &flight.delivery));
+        let deleted = self.deleting.iter().chain(&self.deleted_while_loading);
+        in_memory.filter_map(|delivery| delivery.stored).chain(deleted.copied())
+    }
+
     fn take_up(&mut self, due: Due, ctx: &mut Context<Self>) {
-        for (key, stored) in due.ready {
+        // Deliveries that were written down while the store was being read did not leave memory.
+        let in_hand: HashSet<DeliveryKey> = self.not_to_take_up().collect();
+        for (key, stored) in due.ready.into_iter().filter(|(key, _)| !in_hand.contains(key)) {
             match Delivery::from_stored(key, stored) {
                 Ok(delivery) => self.ready.push_back(delivery),
                 Err(error) => {

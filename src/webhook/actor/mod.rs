@@ -62,6 +62,8 @@ pub struct WebhookActor {
     next_due_ms: Option<u64>,
     /// Deleted, but perhaps not in the store's eyes yet.
     deleting: HashSet<DeliveryKey>,
+    /// Deleted since the store is being read: what that finds may be from before.
+    deleted_while_loading: HashSet<DeliveryKey>,
     timer: Option<(SpawnHandle, u64)>,
     hold_armed: bool,
     idle_armed: bool,
@@ -82,8 +84,7 @@ impl WebhookActor {
         shared: Arc<HookContext>,
         figures: Arc<Figures>,
     ) -> Self {
-        let before = figures.pending.swap(backlog.pending, Ordering::Relaxed);
-        shared.metrics.pending.inc_by(backlog.pending as i64 - before as i64);
+        shared.metrics.pending.inc_by(figures.reset_pending(backlog.pending as i64));
         Self {
             hook,
             target,
@@ -96,6 +97,7 @@ impl WebhookActor {
             flights: 0,
             next_due_ms: backlog.first_due_ms,
             deleting: HashSet::new(),
+            deleted_while_loading: HashSet::new(),
             timer: None,
             hold_armed: false,
             idle_armed: false,
@@ -120,7 +122,7 @@ impl WebhookActor {
     }
 
     fn pending_changed(&self, by: i64) {
-        self.figures.pending.fetch_add(by as u64, Ordering::Relaxed);
+        self.figures.pending_changed(by);
         self.shared.metrics.pending.inc_by(by);
     }
 
@@ -154,7 +156,7 @@ impl WebhookActor {
 
     /// At the limit the hook is disabled: what it has is kept, and it harms nobody else.
     fn check_backlog(&mut self) {
-        if self.figures.pending.load(Ordering::Relaxed) >= self.shared.config.pending_max {
+        if self.figures.pending() >= self.shared.config.pending_max {
             self.disable(TOO_MANY_PENDING);
         }
     }
@@ -173,10 +175,7 @@ impl WebhookActor {
 
     /// A one-off hook without work tells the Registry, which lets go of it.
     fn check_idle(&self) {
-        let idle = self.ready.is_empty()
-            && self.in_flight.is_empty()
-            && !self.loading
-            && self.figures.pending.load(Ordering::Relaxed) == 0;
+        let idle = self.ready.is_empty() && self.in_flight.is_empty() && !self.loading && self.figures.pending() == 0;
         if self.target == Target::OneOffHook
             && idle
             && let Some(registry) = self.shared.idle.recipient()
@@ -295,7 +294,7 @@ impl Handler<Discard> for WebhookActor {
             }
         }
         self.shared.metrics.deliveries_ended(DeliveryOutcome::Discarded, only_in_memory);
-        self.pending_changed(-(self.figures.pending.load(Ordering::Relaxed) as i64));
+        self.shared.metrics.pending.inc_by(self.figures.reset_pending(0));
         ctx.stop();
     }
 }
