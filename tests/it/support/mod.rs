@@ -2,9 +2,14 @@
 //! know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
 //! cannot hide in its tests.
 
+pub mod api;
 pub mod app;
+pub mod bridge;
 pub mod bus;
+pub mod calls;
+pub mod chaos;
 pub mod dns;
+pub mod endpoint;
 pub mod hook_server;
 pub mod kazoo;
 pub mod operations;

@@ -23,6 +23,11 @@ const EXCHANGES: [&str; 8] =
 /// How long one batch may wait for its confirms, unless the broker is gone before.
 const CONFIRM_WITHIN: Duration = PATIENCE;
 
+/// Messages of one batch of a long publication, and the pause after it: some thousand a second, so that it takes its
+/// time as a switch does.
+const BATCH: usize = 50;
+const BREATH: Duration = Duration::from_millis(30);
+
 /// One message for an exchange.
 #[derive(Debug, Clone)]
 pub struct Message {
@@ -138,6 +143,35 @@ impl Publisher {
         let mut unrouted: Vec<usize> = unrouted.into_iter().collect();
         unrouted.sort_unstable();
         Ok(unrouted)
+    }
+
+    /// Publishes until every message was confirmed and routed, over new connections where the broker goes away. Tells
+    /// how many are through whenever there are more. Returns the indices of those that may be in the queue twice, for
+    /// nobody knows what became of a message whose connection was lost.
+    pub async fn publish_surely(uri: &str, messages: &[Message], mut through: impl FnMut(usize)) -> HashSet<usize> {
+        let mut doubtful = HashSet::new();
+        let mut connected = None;
+        let mut left: Vec<usize> = (0..messages.len()).collect();
+        while !left.is_empty() {
+            let Some(publisher) = &mut connected else {
+                connected = Self::try_connect(uri).await.ok();
+                tokio::time::sleep(BREATH).await;
+                continue;
+            };
+            let batch: Vec<usize> = left.drain(..left.len().min(BATCH)).collect();
+            let sent: Vec<Message> = batch.iter().map(|index| messages[*index].clone()).collect();
+            match publisher.publish_all(&sent).await {
+                Ok(unrouted) => left.extend(unrouted.into_iter().map(|position| batch[position])),
+                Err(_) => {
+                    connected = None;
+                    doubtful.extend(&batch);
+                    left.extend(batch);
+                }
+            }
+            through(messages.len() - left.len());
+            tokio::time::sleep(BREATH).await;
+        }
+        doubtful
     }
 
     /// Messages that are ready in the queue, those handed out to consumers not counted; `None` when there is no such

@@ -61,6 +61,11 @@ impl Answer {
         self
     }
 
+    /// Whether a webhook's delivery ends with it.
+    pub fn is_success(&self) -> bool {
+        self.status == 200 && self.manner == Manner::Proper
+    }
+
     /// Status line and headers, up to the empty line.
     pub(super) fn head(&self) -> String {
         let mut head = format!("HTTP/1.1 {} Told\r\n", self.status);

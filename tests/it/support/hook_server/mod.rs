@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -271,7 +271,7 @@ async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>, mut orders
                 None => return,
                 Some(Command::GoDown(done)) => {
                     listener = None;
-                    reserved = Some(reserve(address));
+                    reserved = Some(reserve(address).await);
                     connections.shutdown().await;
                     let _ = done.send(());
                 }
@@ -286,9 +286,16 @@ async fn accept(listener: std::net::TcpListener, shared: Arc<Shared>, mut orders
     }
 }
 
-fn reserve(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket
+async fn reserve(address: SocketAddr) -> TcpSocket {
+    let since = Instant::now();
+    loop {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        match socket.bind(address) {
+            Ok(()) => return socket,
+            // A child process of these tests has the listener too until it becomes another program.
+            Err(error) => assert!(since.elapsed() < PATIENCE, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
