@@ -75,8 +75,13 @@ pub async fn patch(on: AccountCall) -> Result<Answer, ApiError> {
 
 pub async fn delete(on: AccountCall) -> Result<Answer, ApiError> {
     let hook = find(&on).await?;
-    let deleted = on.call.ask(DeleteHook(hook.id)).await??.ok_or_else(|| on.unknown_id())?;
-    Ok(document(&deleted))
+    let mut waits = WAITS_MS.into_iter();
+    loop {
+        match on.call.ask(DeleteHook(hook.id)).await? {
+            Err(HookError::Stale(_)) => wait(&mut waits).await?,
+            deleted => return Ok(document(&*deleted?.ok_or_else(|| on.unknown_id())?)),
+        }
+    }
 }
 
 pub async fn enable_all(AccountCall { mut call, account, .. }: AccountCall) -> Result<Answer, ApiError> {
@@ -115,14 +120,20 @@ async fn change(
         let replaces = Replaces::Revision(previous.revision);
         match on.call.ask(PutHook { hook: hook.succeeding(&previous), replaces }).await? {
             Err(HookError::Stale(_)) => {
-                let longest = waits.next().ok_or(ApiError::Conflict)?;
-                // At random, so that those who collided do not do so again.
-                sleep(Duration::from_millis(longest).mul_f64(rand::random_range(0.1..1.0))).await;
+                wait(&mut waits).await?;
                 previous = find(&on).await?;
             }
             result => return Ok(self::document(&*result?)),
         }
     }
+}
+
+/// Until it is worth another try; an error when it no longer is.
+async fn wait(waits: &mut impl Iterator<Item = u64>) -> Result<(), ApiError> {
+    let longest = waits.next().ok_or(ApiError::Conflict)?;
+    // At random, so that those who collided do not do so again.
+    sleep(Duration::from_millis(longest).mul_f64(rand::random_range(0.1..1.0))).await;
+    Ok(())
 }
 
 fn document(hook: &Hook) -> Answer {

@@ -121,6 +121,7 @@ impl WebhookActor {
         self.deleting.extend(&change.deleted);
         let Change { writes, receipts, due_ms, deleted } = change;
         let committed = self.shared.store.commit(writes);
+        self.committing += 1;
         async move {
             let result = committed.await;
             if result.is_ok() {
@@ -130,6 +131,7 @@ impl WebhookActor {
         }
         .into_actor(self)
         .map(move |result, actor, ctx| {
+            actor.committing -= 1;
             for key in &deleted {
                 actor.deleting.remove(key);
             }
@@ -148,6 +150,7 @@ impl WebhookActor {
                 }
             }
             actor.pump(ctx);
+            actor.end_if_discarded(ctx);
         })
     }
 

@@ -62,6 +62,8 @@ pub struct WebhookActor {
     next_due_ms: Option<u64>,
     /// Deleted, but perhaps not in the store's eyes yet.
     deleting: HashSet<DeliveryKey>,
+    /// Changes on their way to disk, with the receipts that wait for them.
+    committing: usize,
     /// Deleted since the store is being read: what that finds may be from before.
     deleted_while_loading: HashSet<DeliveryKey>,
     timer: Option<(SpawnHandle, u64)>,
@@ -71,6 +73,8 @@ pub struct WebhookActor {
     /// It asked to be disabled and waits for the Registry.
     suspended: bool,
     draining: bool,
+    /// The hook is deleted; the actor ends when nothing is on its way to disk any more.
+    discarded: bool,
     sender: Option<Rc<HttpSender>>,
     last_used_ms: u64,
 }
@@ -97,6 +101,7 @@ impl WebhookActor {
             flights: 0,
             next_due_ms: backlog.first_due_ms,
             deleting: HashSet::new(),
+            committing: 0,
             deleted_while_loading: HashSet::new(),
             timer: None,
             hold_armed: false,
@@ -104,6 +109,7 @@ impl WebhookActor {
             loading: false,
             suspended: false,
             draining: false,
+            discarded: false,
             sender: None,
             last_used_ms: 0,
         }
@@ -114,7 +120,7 @@ impl WebhookActor {
     }
 
     fn may_send(&self) -> bool {
-        self.hook.enabled && !self.suspended && !self.draining
+        self.hook.enabled && !self.suspended && !self.draining && !self.discarded
     }
 
     fn window_room(&self) -> usize {
@@ -285,16 +291,33 @@ impl Handler<Discard> for WebhookActor {
     type Result = ();
 
     fn handle(&mut self, _: Discard, ctx: &mut Self::Context) {
+        self.discarded = true;
         let mut only_in_memory = 0;
-        let flights = self.in_flight.values_mut().map(|flight| &mut flight.delivery);
-        for delivery in self.ready.iter_mut().chain(flights) {
+        let flights = self.in_flight.drain().map(|(_, flight)| flight.delivery);
+        for mut delivery in self.ready.drain(..).chain(flights) {
             only_in_memory += u64::from(delivery.stored.is_none());
             if let Some(receipt) = delivery.receipt.take() {
                 receipt.done();
             }
         }
+        self.shared.metrics.in_flight.dec_by(self.figures.in_flight.swap(0, Ordering::Relaxed) as i64);
         self.shared.metrics.deliveries_ended(DeliveryOutcome::Discarded, only_in_memory);
+        self.end_if_discarded(ctx);
+    }
+}
+
+impl WebhookActor {
+    /// Not before the last change is on disk: its receipts would hand events back that other hooks have got.
+    fn end_if_discarded(&mut self, ctx: &mut Context<Self>) {
+        if !self.discarded || self.committing > 0 {
+            return;
+        }
+        let left = self.figures.pending() > 0;
         self.shared.metrics.pending.inc_by(self.figures.reset_pending(0));
+        // What came to the store after the hook was deleted there. One-off hooks come again under the same id.
+        if left && self.target == Target::RegisteredHook {
+            self.shared.store.write(vec![Write::DeleteHook(self.id())]);
+        }
         ctx.stop();
     }
 }
