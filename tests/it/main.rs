@@ -4,6 +4,7 @@ mod backlog;
 mod bindings;
 mod broker;
 mod broker_loss;
+mod churn;
 mod command_line;
 mod crash;
 mod crash_disabled;

@@ -12,6 +12,7 @@ use hookswitch::auth::keys::NodeIdentity;
 use hookswitch::auth::tokens::Tokens;
 use hookswitch::config::Config;
 use hookswitch::ids::AccountId;
+use hookswitch::store::{Store, StoreSettings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -111,6 +112,25 @@ impl TestApp {
         let server = ServerProcess::start(self.data_dir(), &settings).await;
         self.address = server.url("").await.strip_prefix("http://").unwrap().parse().unwrap();
         server
+    }
+
+    /// How many hooks have deliveries in the store, hooks that are gone included. The server must be stopped.
+    pub fn hooks_with_deliveries_on_disk(&self) -> usize {
+        let (config, webhooks) = (&self.config.store, &self.config.webhooks);
+        let settings = StoreSettings {
+            cache_bytes: config.cache_bytes,
+            group_max: config.group_max,
+            flush_idle_ms: config.flush_idle_ms,
+            queue_max: config.queue_max,
+            journal_bytes_min: config.journal_bytes_min,
+            journal_growth: config.journal_growth,
+            dead_max: webhooks.dead_max,
+            dead_hours: webhooks.dead_hours,
+            attempts_max: webhooks.attempts_max,
+            attempts_hours: webhooks.attempts_hours,
+        };
+        let (_store, loaded) = Store::open(self.data.path(), settings).unwrap();
+        loaded.pending.len()
     }
 
     pub fn data_dir(&self) -> &std::path::Path {
