@@ -21,8 +21,9 @@ use crate::webhook::document::merge;
 use crate::webhook::hook::Hook;
 
 /// How long to wait before a change that somebody overtook is made to the newer version; the longest in milliseconds.
-/// After the last one the client is told of the conflict. A write takes about a millisecond.
-const WAITS_MS: [u64; 3] = [20, 40, 80];
+/// After the last one the client is told of the conflict. A write takes about a millisecond, and on a busy disk, when the
+/// hook is being disabled at the same time, a thousand times that.
+const WAITS_MS: [u64; 7] = [20, 40, 80, 160, 320, 640, 1_280];
 
 impl Listed for Arc<Hook> {
     fn key(&self) -> Key {

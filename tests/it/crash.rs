@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::support::bridge::Bridge;
 use crate::support::calls::{call_events, calls_of};
 use crate::support::chaos::{
-    Publication, REPEATS_MAX, expect_empty_queue, kill_soon, outage, random, random_ms, settings,
+    AT_WORK, Publication, REPEATS_MAX, expect_empty_queue, kill_at_work, outage, random, random_ms, settings,
 };
 use crate::support::endpoint::Endpoint;
 use crate::support::hook_server::Answer;
@@ -33,8 +33,8 @@ async fn every_event_reaches_every_endpoint_whenever_the_server_is_killed() {
     let mut of_outage = random();
     let kills = async {
         let mut loads = Vec::new();
-        while loads.len() < 6 || loads.iter().filter(|load| **load > 100).count() < 3 {
-            loads.push(kill_soon(&mut bridge, &mut rng, 200..1_200).await);
+        while loads.len() < 6 || loads.iter().filter(|load| **load > AT_WORK).count() < 3 {
+            loads.push(kill_at_work(&mut bridge, &mut rng, 200..1_200).await);
             assert!(loads.len() <= 20, "the server was idle when it was killed: {loads:?}");
             bridge.start_again().await;
         }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::rt::spawn;
 use actix_web::rt::task::JoinHandle;
@@ -50,12 +50,31 @@ pub fn random_ms(rng: &mut StdRng, range: Range<u64>) -> Duration {
     Duration::from_millis(rng.random_range(range))
 }
 
+/// A server with so many deliveries in flight or pending is at work.
+pub const AT_WORK: u64 = 100;
+
+/// How long a kill waits for a server that is not at work yet: a busy machine may take its time.
+const AT_WORK_WITHIN: Duration = Duration::from_secs(2);
+
 /// Kills the server some random time from now, and returns how many deliveries were in flight or pending just before.
 pub async fn kill_soon(bridge: &mut Bridge, rng: &mut StdRng, within_ms: Range<u64>) -> u64 {
     sleep(random_ms(rng, within_ms)).await;
     let load = bridge.load().await;
     bridge.server.sigkill();
     load
+}
+
+/// The same, a little later where the server is not at work by then.
+pub async fn kill_at_work(bridge: &mut Bridge, rng: &mut StdRng, within_ms: Range<u64>) -> u64 {
+    sleep(random_ms(rng, within_ms)).await;
+    let since = Instant::now();
+    loop {
+        let load = bridge.load().await;
+        if load > AT_WORK || since.elapsed() > AT_WORK_WITHIN {
+            bridge.server.sigkill();
+            return load;
+        }
+    }
 }
 
 /// The endpoint answers 500 for a while, then refuses connections for a while, and then is well again.
