@@ -22,25 +22,25 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, ResponseActFuture, StreamHandler,
     Supervised, WrapFuture,
 };
+use lapin::Consumer;
 use lapin::message::Delivery;
 use lapin::options::BasicCancelOptions;
-use lapin::{Channel, Consumer};
 use log::{Level, info, log, warn};
 use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
+use super::bind::{Extent, bring_in_line};
 use super::decode::decode;
 use super::publisher::publish;
 use super::settle::{Poison, Settings, Settler};
 use super::topology::{self, ConnectError, Link};
 use crate::config::Amqp;
 use crate::event::{Event, Ingest, Publish, PublishError};
-use crate::kazoo::bindings::Binding;
 use crate::metrics::{Metrics, RejectReason};
 use crate::readiness::Readiness;
 use crate::routing::bindings::{Bindings, NotBound, Reconcile};
 use crate::routing::registry::Registry;
-use crate::store::{Store, Write};
+use crate::store::Store;
 use crate::supervise::Slot;
 
 /// What the consumer is built from, again and again.
@@ -224,57 +224,6 @@ impl AmqpConsumer {
             let _ = answer.send(published.await);
         };
         ctx.spawn(answered.into_actor(self));
-    }
-}
-
-/// How much of the need is to be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Extent {
-    /// After a reconnect: the broker may have forgotten everything.
-    Everything,
-    Changes,
-}
-
-async fn bring_in_line(parts: &Parts, channel: &Channel, extent: Extent) -> Result<(), ConnectError> {
-    let difference = match extent {
-        Extent::Everything => parts.bindings.all_needed(),
-        Extent::Changes => parts.bindings.difference(),
-    };
-    parts.readiness.bindings_missing.store(difference.missing.len(), Ordering::Relaxed);
-    let queue = &parts.config.queue;
-    remember(parts, &difference.missing, |exchange, routing_key| Write::PutBinding { exchange, routing_key }).await;
-    for binding in difference.missing {
-        topology::bind(channel, queue, &binding).await?;
-        parts.bindings.set_bound(binding);
-    }
-    let mut unbound = Vec::new();
-    for binding in difference.superfluous {
-        // A hook that came meanwhile may need it.
-        if !parts.bindings.begin_unbinding(&binding) {
-            continue;
-        }
-        if let Err(error) = topology::unbind(channel, queue, &binding).await {
-            // It may still be there, and has to go some day.
-            parts.bindings.set_bound(binding);
-            return Err(error);
-        }
-        unbound.push(binding);
-    }
-    remember(parts, &unbound, |exchange, routing_key| Write::DeleteBinding { exchange, routing_key }).await;
-    parts.readiness.bindings_missing.store(parts.bindings.difference().missing.len(), Ordering::Relaxed);
-    Ok(())
-}
-
-/// The queue outlives this server, and so do its bindings: what was bound is written down, to be unbound some day.
-async fn remember(parts: &Parts, bindings: &[Binding], write: impl Fn(String, String) -> Write) {
-    if bindings.is_empty() {
-        return;
-    }
-    let writes =
-        bindings.iter().map(|binding| write(binding.exchange.to_owned(), binding.routing_key.clone())).collect();
-    if let Err(error) = parts.store.commit(writes).await {
-        // It costs an event too many after a restart, which is dropped.
-        warn!("cannot write down the bindings of queue {:?}: {error}", parts.config.queue);
     }
 }
 
