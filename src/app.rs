@@ -105,9 +105,7 @@ impl App {
         self.sweep.abort();
         self.readiness.draining.store(true, Ordering::Relaxed);
         self.stop_consuming(share(1)).await;
-        if let Some(registry) = self.registry.get()
-            && timeout_at(share(4), registry.send(Drain)).await.is_err()
-        {
+        if self.registry.is_alive() && timeout_at(share(4), self.registry.ask(Drain)).await.is_err() {
             error!("not every delivery could be stored in time; the broker keeps their events");
         }
         self.finish_requests(share(4)).await;
@@ -127,9 +125,7 @@ impl App {
     }
 
     async fn stop_consuming(&self, until: Instant) {
-        if let Some(consumer) = self.consumer.get()
-            && timeout_at(until, consumer.send(StopConsuming)).await.is_err()
-        {
+        if self.consumer.is_alive() && timeout_at(until, self.consumer.ask(StopConsuming)).await.is_err() {
             warn!("the broker did not confirm that consuming ends");
         }
     }
@@ -142,9 +138,7 @@ impl App {
     }
 
     async fn close_broker(&self, until: Instant) {
-        if let Some(consumer) = self.consumer.get()
-            && timeout_at(until, consumer.send(Close)).await.is_err()
-        {
+        if self.consumer.is_alive() && timeout_at(until, self.consumer.ask(Close)).await.is_err() {
             warn!("the broker did not confirm that the connection ends");
         }
     }

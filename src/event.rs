@@ -4,8 +4,8 @@
 //! goes with it: copies travel with each delivery, and only when the last of them is done is the sender told so. A copy
 //! that is dropped undone, by an error or a panic, makes the whole event undone, and its sender keeps it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::Message;
@@ -125,10 +125,10 @@ struct Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let settled = match (*self.panicked.get_mut(), *self.undone.get_mut()) {
-            (true, _) => Settled::Panicked,
-            (false, true) => Settled::Undone,
-            (false, false) => Settled::Done,
+        let settled = match (*self.undone.get_mut(), *self.panicked.get_mut()) {
+            (false, _) => Settled::Done,
+            (true, false) => Settled::Undone,
+            (true, true) => Settled::Panicked,
         };
         if let Some(settle) = self.settle.take() {
             settle(settled);
@@ -141,7 +141,6 @@ impl Drop for Shared {
 pub struct Receipt {
     shared: Arc<Shared>,
     done: bool,
-    being_handled: bool,
 }
 
 impl Receipt {
@@ -149,19 +148,23 @@ impl Receipt {
     pub fn new(settle: impl FnOnce(Settled) + Send + Sync + 'static) -> Self {
         let settle: Settle = Box::new(settle);
         let shared = Shared { undone: AtomicBool::new(false), panicked: AtomicBool::new(false), settle: Some(settle) };
-        Self { shared: Arc::new(shared), done: false, being_handled: false }
+        Self { shared: Arc::new(shared), done: false }
     }
 
     /// A further share, for a further delivery.
     pub fn share(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), done: false, being_handled: false }
+        Self { shared: Arc::clone(&self.shared), done: false }
     }
 
-    /// Marks the share whose message a handler works on now: when that handler panics, this message is to blame, and
-    /// not those that a panic drops with it.
-    pub fn being_handled(mut self) -> Self {
-        self.being_handled = true;
-        self
+    /// For exactly the time in which a handler works on this event: when that panics, this event is to blame, and not
+    /// those that the panic drops with it.
+    pub fn in_hand(&self) -> InHand {
+        InHand(self.suspect())
+    }
+
+    /// For those who have the event in hand again and again, and may give the receipt away meanwhile.
+    pub fn suspect(&self) -> Suspect {
+        Suspect(Arc::downgrade(&self.shared))
     }
 
     /// This share's part is done. By value, so that a closure which captures the receipt takes all of it.
@@ -176,8 +179,30 @@ impl Drop for Receipt {
             return;
         }
         self.shared.undone.store(true, Ordering::Relaxed);
-        if self.being_handled && std::thread::panicking() {
-            self.shared.panicked.store(true, Ordering::Relaxed);
+    }
+}
+
+/// An event that may turn out to be to blame for a panic. It holds no share: the sender does not wait for it.
+#[derive(Clone)]
+pub struct Suspect(Weak<Shared>);
+
+impl Suspect {
+    /// Blames the event for the panic that goes on. `false` when its sender has been told already how it ended.
+    pub fn blame(&self) -> bool {
+        let Some(shared) = self.0.upgrade() else { return false };
+        shared.panicked.store(true, Ordering::Relaxed);
+        true
+    }
+}
+
+/// See [`Receipt::in_hand`].
+#[must_use = "the event is in hand only as long as this lives"]
+pub struct InHand(Suspect);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.blame();
         }
     }
 }
@@ -249,12 +274,12 @@ mod tests {
         assert_eq!(settled.try_recv(), Ok(Settled::Undone));
     }
 
+    /// How a receipt ends when a panic comes in a handler that does this with it first.
     #[track_caller]
-    fn check_dropped_by_a_panic(held: impl FnOnce(Receipt) -> Receipt, expected: Settled) {
-        let (first, settled) = receipt();
-        let held = held(first);
+    fn check_panic(handle: impl FnOnce(&Receipt) + Send + 'static, expected: Settled) {
+        let (held, settled) = receipt();
         let result = std::thread::spawn(move || {
-            let _held = held;
+            handle(&held);
             panic!("on purpose");
         });
         assert!(result.join().is_err());
@@ -262,9 +287,42 @@ mod tests {
     }
 
     #[test]
-    fn only_the_event_being_handled_is_blamed_for_a_panic() {
-        check_dropped_by_a_panic(Receipt::being_handled, Settled::Panicked);
-        check_dropped_by_a_panic(|receipt| receipt, Settled::Undone);
+    fn only_an_event_in_hand_is_blamed_for_a_panic() {
+        check_panic(|_| (), Settled::Undone);
+        check_panic(|receipt| drop(receipt.in_hand()), Settled::Undone);
+        check_panic(
+            |receipt| {
+                let _in_hand = receipt.in_hand();
+                panic!("on purpose");
+            },
+            Settled::Panicked,
+        );
+    }
+
+    #[test]
+    fn an_event_is_blamed_wherever_its_receipt_has_gone() {
+        let (first, settled) = receipt();
+        let (elsewhere, kept) = mpsc::channel();
+        let result = std::thread::spawn(move || {
+            let _in_hand = first.in_hand();
+            elsewhere.send(first).unwrap();
+            panic!("on purpose");
+        });
+        assert!(result.join().is_err());
+        assert!(settled.try_recv().is_err());
+        drop(kept);
+        assert_eq!(settled.recv(), Ok(Settled::Panicked));
+    }
+
+    #[test]
+    fn what_is_done_stays_done_whoever_panics() {
+        let (first, settled) = receipt();
+        let suspect = first.suspect();
+        let in_hand = first.in_hand();
+        first.done();
+        assert_eq!(settled.try_recv(), Ok(Settled::Done), "being in hand is no share");
+        drop(in_hand);
+        assert!(!suspect.blame());
     }
 
     #[test]

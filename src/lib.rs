@@ -14,7 +14,8 @@
 //! - [`auth`]: tokens, keys, accounts, who may do what
 //! - [`http`]: the API
 //! - [`validation`]: what is wrong with a document
-//! - [`supervise`], [`readiness`], [`metrics`]: addresses that survive a panic, whether the server is ready, every counter
+//! - [`supervise`], [`poison`], [`faults`]: addresses that survive a panic; what caused one; panics on purpose, for tests
+//! - [`readiness`], [`metrics`]: whether the server is ready, every counter
 //!
 //! `actors.md` has the bird's-eye picture and the invariants.
 
@@ -24,10 +25,12 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod event;
+mod faults;
 pub mod http;
 pub mod ids;
 pub mod kazoo;
 pub mod metrics;
+pub mod poison;
 pub mod readiness;
 pub mod routing;
 pub mod store;

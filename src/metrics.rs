@@ -136,6 +136,8 @@ label_values!(ActorKind {
 pub struct Mailbox {
     sent: AtomicU64,
     handled: AtomicU64,
+    /// Went with an actor that panicked.
+    lost: AtomicU64,
 }
 
 impl Mailbox {
@@ -151,8 +153,14 @@ impl Mailbox {
         self.handled.load(Ordering::Relaxed)
     }
 
+    /// An actor ended with whatever was in its mailbox.
+    pub fn forget(&self) {
+        self.lost.fetch_add(self.depth(), Ordering::Relaxed);
+    }
+
     pub fn depth(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed).saturating_sub(self.handled_total())
+        let gone = self.handled_total() + self.lost.load(Ordering::Relaxed);
+        self.sent.load(Ordering::Relaxed).saturating_sub(gone)
     }
 }
 
@@ -165,6 +173,7 @@ pub struct Metrics {
     pub hooks_disabled: Gauge,
     pub hooks: Gauge,
     pub pending: Gauge,
+    pub oldest_pending_age_seconds: Gauge,
     pub in_flight: Gauge,
     pub request_seconds: Histogram,
     pub acks: Counter,
@@ -225,6 +234,12 @@ impl Metrics {
             ),
             hooks: registered!(registry, "hooks", "Registered hooks", Gauge::default()),
             pending: registered!(registry, "deliveries_pending", "Deliveries on disk, waiting", Gauge::default()),
+            oldest_pending_age_seconds: registered!(
+                registry,
+                "oldest_pending_age_seconds",
+                "Age of the oldest delivery on disk, since its event came in for its hook; 0 without one",
+                Gauge::default()
+            ),
             in_flight: registered!(registry, "deliveries_in_flight", "Webhook requests under way", Gauge::default()),
             acks: registered!(registry, "amqp_acks", "Messages acknowledged to the broker", Counter::default()),
             requeues: registered!(registry, "amqp_requeues", "Messages handed back to the broker", Counter::default()),

@@ -6,16 +6,18 @@
 //! | receives   | messages of the webhook queue; `Reconcile`, `Publish` from the Registry; `StopConsuming`,      |
 //! |            | `Close` from app                                                                               |
 //! | sends      | `Ingest` to the Registry; bindings, acknowledgements and messages to the broker                 |
-//! | fails when | the broker is away, refuses a declaration, or another server consumes the queue; on a panic     |
+//! | fails when | the broker is away, refuses a declaration, or another server consumes the queue; the task that |
+//! |            | acknowledges ends; on a panic                                                                  |
 //! | on failure | it stops itself after a pause and its supervisor starts it again, for ever, declaring all anew; |
-//! |            | after a panic app does. Unacknowledged messages come again from the broker                     |
+//! |            | after a panic app does. Its connection is closed, and what was not acknowledged comes again     |
+//! |            | from the broker                                                                                |
 //!
 //! It decides nothing about events: what is not JSON is rejected here, everything else is the Registry's.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{
@@ -32,11 +34,14 @@ use tokio::time::Instant;
 use super::bind::{Extent, bring_in_line};
 use super::decode::decode;
 use super::publisher::publish;
-use super::settle::{Poison, Settings, Settler};
+use super::settle::{Settings, Settler};
 use super::topology::{self, ConnectError, Link};
 use crate::config::Amqp;
-use crate::event::{Event, Ingest, Publish, PublishError};
+use crate::event::{Event, Ingest, Publish, PublishError, Settled};
+use crate::faults::fault_point;
+use crate::ids::EventId;
 use crate::metrics::{Metrics, RejectReason};
+use crate::poison::Poison;
 use crate::readiness::Readiness;
 use crate::routing::bindings::{Bindings, NotBound, Reconcile};
 use crate::routing::registry::Registry;
@@ -54,7 +59,9 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     pub readiness: Arc<Readiness>,
     pub slot: Slot<AmqpConsumer>,
-    pub poison: Poison,
+    pub poison: Poison<EventId>,
+    /// Whether there was a connection before.
+    pub connected_before: Arc<AtomicBool>,
 }
 
 pub struct AmqpConsumer {
@@ -66,7 +73,6 @@ pub struct AmqpConsumer {
     /// Messages for the bus that wait for the broker.
     waiting: VecDeque<Waiting>,
     pause_ms: u64,
-    connected_before: bool,
     stopping: bool,
 }
 
@@ -96,7 +102,6 @@ impl AmqpConsumer {
             binding: Rc::default(),
             waiting: VecDeque::new(),
             pause_ms,
-            connected_before: false,
             stopping: false,
         }
     }
@@ -129,16 +134,20 @@ impl AmqpConsumer {
             poison: self.parts.poison.clone(),
             metrics: Arc::clone(&self.parts.metrics),
         };
-        self.settler = Some(Settler::start(link.channel.clone(), settings));
+        let (settler, ended) = Settler::start(link.channel.clone(), settings);
+        self.settler = Some(settler);
+        // Without that task the prefetch would run full, and the queue stand still.
+        ctx.spawn(ended.into_actor(self).map(|_, actor, ctx| actor.lost("acknowledging has ended", ctx)));
         self.link = Some(Rc::new(link));
         self.pause_ms = config.reconnect_min_ms;
         info!("consuming queue {:?}", config.queue);
-        if std::mem::replace(&mut self.connected_before, true) {
+        if self.parts.connected_before.swap(true, Ordering::Relaxed) {
             self.parts.metrics.reconnects.inc();
         }
         self.parts.readiness.broker_consuming.store(true, Ordering::Relaxed);
         ctx.add_stream(consumer);
         // Hooks may have come while the connection was made.
+        self.parts.slot.mailbox().sent();
         ctx.notify(Reconcile);
         for Waiting { message, answer, until } in std::mem::take(&mut self.waiting) {
             self.publish(message, answer, until, ctx);
@@ -149,14 +158,12 @@ impl AmqpConsumer {
     fn lost(&mut self, reason: &str, ctx: &mut Context<Self>) {
         self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
         let Some(link) = self.link.take() else { return };
+        // A binding under way may keep the link for a while.
+        link.connection.abandon();
         self.settler = None;
         if self.stopping {
             return;
         }
-        actix::spawn(async move {
-            // It may be half alive; either way nobody needs it.
-            let _ = link.connection.close(200, "reconnecting".into()).await;
-        });
         let wait_ms = self.pause(ctx);
         warn!("the connection to the broker is lost: {reason}; trying again in {wait_ms} ms");
     }
@@ -186,14 +193,17 @@ impl AmqpConsumer {
             }
         };
         match Event::parse(exchange.as_str(), routing_key.as_str(), body, None) {
+            // The connection of its last panic may have been gone before it could be rejected.
+            Ok(event) if self.parts.poison.panics(&event.id) >= self.parts.config.poison_max => {
+                settler.settle(tag, event.id, Settled::Panicked);
+            }
             Ok(event) => {
                 let receipt = settler.receipt(tag, event.id);
-                // Without a Registry the receipt is dropped, and the broker offers the message again.
-                if let Some(registry) = self.parts.registry.get() {
-                    self.parts.registry.mailbox().sent();
-                    // Bounded by the prefetch.
-                    registry.do_send(Ingest { event, receipt });
-                }
+                let _in_hand = receipt.in_hand();
+                fault_point!("consumer.take", event.body());
+                // Bounded by the prefetch. Without a Registry the receipt is dropped, and the broker offers the message
+                // again.
+                drop(self.parts.registry.tell(Ingest { event, receipt }));
             }
             Err(error) => {
                 warn!("a message from exchange {exchange:?} with routing key {routing_key:?} is rejected: {error}");
@@ -242,10 +252,16 @@ impl Actor for AmqpConsumer {
             }
         });
     }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.parts.slot.count_panic();
+        self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Supervised for AmqpConsumer {
     fn restarting(&mut self, _: &mut Self::Context) {
+        self.parts.slot.count_restart();
         // Timers and futures are gone with the old context; the waiting messages and the pause stay.
         self.link = None;
         self.settler = None;
@@ -276,6 +292,7 @@ impl Handler<Reconcile> for AmqpConsumer {
     type Result = ResponseActFuture<Self, Result<(), NotBound>>;
 
     fn handle(&mut self, _: Reconcile, _: &mut Self::Context) -> Self::Result {
+        self.parts.slot.mailbox().handled();
         let missing = self.parts.bindings.difference().missing.len();
         self.parts.readiness.bindings_missing.store(missing, Ordering::Relaxed);
         let Some(link) = self.link.clone() else {
@@ -299,6 +316,7 @@ impl Handler<Publish> for AmqpConsumer {
     type Result = ResponseActFuture<Self, Result<(), PublishError>>;
 
     fn handle(&mut self, message: Publish, ctx: &mut Self::Context) -> Self::Result {
+        self.parts.slot.mailbox().handled();
         let (answer, answered) = oneshot::channel();
         let until = Instant::now() + Duration::from_millis(self.parts.config.publish_timeout_ms);
         self.publish(message, answer, until, ctx);
@@ -310,6 +328,7 @@ impl Handler<StopConsuming> for AmqpConsumer {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: StopConsuming, _: &mut Self::Context) -> Self::Result {
+        self.parts.slot.mailbox().handled();
         self.stopping = true;
         let link = self.link.clone();
         let cancelled = async move {
@@ -327,6 +346,7 @@ impl Handler<Close> for AmqpConsumer {
     type Result = ResponseActFuture<Self, ()>;
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
+        self.parts.slot.mailbox().handled();
         self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
         let flushed = self.settler.take().map(|settler| settler.flush());
         let link = self.link.take();
@@ -336,7 +356,7 @@ impl Handler<Close> for AmqpConsumer {
                 let _ = flushed.await;
             }
             if let Some(link) = link
-                && let Err(error) = link.connection.close(200, "shutting down".into()).await
+                && let Err(error) = link.connection.close("shutting down").await
             {
                 warn!("cannot close the connection to the broker: {error}");
             }

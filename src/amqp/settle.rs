@@ -3,8 +3,7 @@
 //! A tag belongs to its channel. When that is gone the task is too, and what is settled afterwards goes nowhere: the
 //! broker has taken those messages back already.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::Channel;
@@ -12,34 +11,14 @@ use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use log::{debug, error};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::tags::Tags;
 use crate::event::{Receipt, Settled};
+use crate::faults::fault_point;
 use crate::ids::EventId;
 use crate::metrics::{Metrics, RejectReason};
-
-/// Events whose panics are remembered. Beyond it all are forgotten: a panic a thousand times over is not an event's fault.
-const POISON_TRACKED_MAX: usize = 1_000;
-
-/// How often the handling of an event has panicked. Outlives channels.
-#[derive(Debug, Clone, Default)]
-pub struct Poison(Arc<Mutex<HashMap<EventId, u32>>>);
-
-impl Poison {
-    fn count(&self, event: EventId) -> u32 {
-        let mut panics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if panics.len() >= POISON_TRACKED_MAX {
-            panics.clear();
-        }
-        let count = panics.entry(event).or_default();
-        *count += 1;
-        *count
-    }
-
-    fn forget(&self, event: EventId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&event);
-    }
-}
+use crate::poison::Poison;
 
 pub enum Settlement {
     Event {
@@ -64,38 +43,52 @@ pub struct Settings {
     pub ack_delay: Duration,
     pub requeue_delay: Duration,
     pub poison_max: u32,
-    pub poison: Poison,
+    pub poison: Poison<EventId>,
     pub metrics: Arc<Metrics>,
 }
 
 /// The way from receipts to the task. Dropping every copy ends the task.
 #[derive(Clone)]
-pub struct Settler(UnboundedSender<Settlement>);
+pub struct Settler {
+    queue: UnboundedSender<Settlement>,
+    poison: Poison<EventId>,
+}
 
 impl Settler {
-    /// Starts the task of a channel.
-    pub fn start(channel: Channel, settings: Settings) -> Self {
+    /// Starts the task of a channel. When it ends, by an error or a panic, nothing is acknowledged on the channel any more.
+    pub fn start(channel: Channel, settings: Settings) -> (Self, JoinHandle<()>) {
         // Bounded by the prefetch: there is one entry per unacknowledged message.
         let (sender, queue) = unbounded_channel();
-        let settler = Self(sender);
+        let again = sender.downgrade();
+        let settler = Self { queue: sender, poison: settings.poison.clone() };
         let task = Task { tags: Tags::new(usize::from(settings.prefetch / 4)), channel, settings };
-        actix::spawn(task.run(queue, settler.0.downgrade()));
-        settler
+        (settler, actix::spawn(task.run(queue, again)))
     }
 
     pub fn receipt(&self, tag: u64, event: EventId) -> Receipt {
-        let sender = self.0.clone();
+        let settler = self.clone();
+        Receipt::new(move |settled| {
+            // Here, since the task may be gone with its channel, and the panic may be why.
+            if settled == Settled::Panicked {
+                settler.poison.count(event);
+            }
+            settler.settle(tag, event, settled);
+        })
+    }
+
+    /// Without a receipt, for what is not going to be handled.
+    pub fn settle(&self, tag: u64, event: EventId, settled: Settled) {
         // The task may be gone; see above.
-        Receipt::new(move |settled| drop(sender.send(Settlement::Event { tag, event, settled })))
+        drop(self.queue.send(Settlement::Event { tag, event, settled }));
     }
 
     pub fn reject(&self, tag: u64) {
-        drop(self.0.send(Settlement::Reject { tag }));
+        drop(self.queue.send(Settlement::Reject { tag }));
     }
 
     pub fn flush(&self) -> oneshot::Receiver<()> {
         let (flushed, answer) = oneshot::channel();
-        drop(self.0.send(Settlement::Flush(flushed)));
+        drop(self.queue.send(Settlement::Flush(flushed)));
         answer
     }
 }
@@ -148,17 +141,21 @@ impl Task {
     ) -> lapin::Result<()> {
         match entry {
             Settlement::Event { tag, event, settled } => match settled {
-                Settled::Done => self.tags.finish(tag),
+                Settled::Done => {
+                    fault_point!("consumer.settle");
+                    self.settings.poison.forget(&event);
+                    self.tags.finish(tag);
+                }
                 Settled::Undone => self.hand_back_later(tag, again),
                 Settled::Panicked => {
-                    let panics = self.settings.poison.count(event);
+                    // Remembered beyond its rejection: the channel may be lost with that, and the event come again.
+                    let panics = self.settings.poison.panics(&event);
                     if panics < self.settings.poison_max {
                         self.hand_back_later(tag, again);
-                    } else {
-                        error!("event {event} is rejected: its handling panicked {panics} times");
-                        self.settings.poison.forget(event);
-                        self.settings.metrics.reject(RejectReason::Poison);
+                    } else if self.channel.status().connected() {
                         self.reject(tag).await?;
+                        error!("event {event} is rejected: its handling panicked {panics} times");
+                        self.settings.metrics.reject(RejectReason::Poison);
                     }
                 }
             },

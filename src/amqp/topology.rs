@@ -1,5 +1,6 @@
 //! What has to be at the broker: a connection, Kazoo's exchanges, our queue, its bindings, and one consumer.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use lapin::options::{
@@ -10,6 +11,7 @@ use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ErrorKind, ExchangeKind};
+use tokio::runtime::Handle;
 
 use crate::config::{Amqp, Argument};
 use crate::kazoo::bindings::Binding;
@@ -17,13 +19,46 @@ use crate::kazoo::table::exchanges;
 
 /// What a working connection consists of.
 pub struct Link {
-    pub connection: Connection,
+    pub connection: OpenConnection,
     /// Consumes and acknowledges.
     pub channel: Channel,
     /// Binds: an error there must not take the consumer's channel down.
     pub control: Channel,
     /// Publishes, with confirms.
     pub publish: Channel,
+}
+
+/// A connection that is closed when it is dropped. lapin's own lives as long as any of its channels does, and receipts
+/// anywhere in the server keep one; meanwhile its consumer keeps every other away from the queue.
+pub struct OpenConnection(Cell<Option<Connection>>);
+
+impl OpenConnection {
+    /// Answered when the broker has agreed.
+    pub async fn close(&self, reason: &'static str) -> lapin::Result<()> {
+        match self.0.take() {
+            Some(connection) => connection.close(200, reason.into()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Does not wait for the broker, which may not be there any more.
+    pub fn abandon(&self) {
+        // Without a runtime the process ends, and the connection with it.
+        if let Some(connection) = self.0.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move {
+                // It may be half alive; either way nobody needs it.
+                let _ = connection.close(200, "reconnecting".into()).await;
+            });
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.abandon();
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +121,7 @@ pub async fn connect(config: &Amqp, connection_name: &str) -> Result<Link, Conne
         declare_exchange(&control, config, exchange).await?;
     }
     declare_queue(&control, config).await?;
-    Ok(Link { connection, channel, control, publish })
+    Ok(Link { connection: OpenConnection(Cell::new(Some(connection))), channel, control, publish })
 }
 
 async fn open_channel(connection: &Connection) -> Result<Channel, ConnectError> {

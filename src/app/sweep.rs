@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Supervisor};
+use actix::{Actor, Addr, Supervisor};
 use log::error;
 
 use crate::amqp::consumer::{self, AmqpConsumer};
+use crate::event::now_ms;
 use crate::metrics::{ActorKind, Metrics};
 use crate::routing::registry::{self, Registry};
-use crate::store::{Store, StoreStats};
+use crate::store::{Store, StoreError, StoreStats};
 use crate::supervise::Slot;
 
 const EVERY: Duration = Duration::from_millis(100);
@@ -29,7 +30,8 @@ impl Sweep {
         let mut counted = StoreStats::default();
         loop {
             tokio::time::sleep(EVERY).await;
-            if !self.registry.is_alive() {
+            // Its hooks end with it. Before they have, the store does not have all that they leave.
+            if !self.registry.is_alive() && self.registry_parts.children.are_gone() {
                 self.restart_registry().await;
             }
             if let Some(parts) = self.consumer_parts.as_ref().filter(|_| !self.consumer.is_alive()) {
@@ -42,20 +44,44 @@ impl Sweep {
             self.metrics.store_dropped_logs.inc_by(stats.dropped_logs - counted.dropped_logs);
             self.metrics.store_lost_writes.inc_by(stats.lost_writes - counted.lost_writes);
             self.metrics.store_bytes.set(stats.bytes_on_disk as i64);
+            self.metrics.oldest_pending_age_seconds.set(age_s(stats.oldest_delivery_s, now_ms() / 1_000));
             counted = stats;
         }
     }
 
     async fn restart_registry(&self) {
         error!("the registry ended unexpectedly and is built again from the store");
-        match self.store.load().await {
-            Ok(loaded) => {
+        match self.build_registry().await {
+            Ok(registry) => {
                 self.metrics.restart(ActorKind::Registry);
-                self.registry.put(Registry::new(self.registry_parts.clone(), loaded).start());
+                self.registry.put(registry);
             }
             Err(error) => error!("the registry cannot be built: {error}"),
         }
     }
+
+    async fn build_registry(&self) -> Result<Addr<Registry>, BuildError> {
+        // What the dead have queued is read, too.
+        self.store.flush_now().await?;
+        let loaded = self.store.load().await?;
+        let parts = self.registry_parts.clone();
+        // A task of its own: were it to panic, nobody would look after anything any more.
+        let built = actix::spawn(async move { Registry::new(parts, loaded).start() });
+        built.await.map_err(|_| BuildError::Panicked)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum BuildError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("what the store has makes it panic")]
+    Panicked,
+}
+
+/// Of what was created then, 0 for what was not.
+fn age_s(created_s: u64, now_s: u64) -> i64 {
+    if created_s == 0 { 0 } else { now_s.saturating_sub(created_s) as i64 }
 }
 
 /// Under a supervisor: a broker that is away is no panic, and the actor starts itself again.

@@ -1,7 +1,7 @@
 //! Which part gets what: slots and doors instead of addresses, so that nobody keeps a dead one.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use actix::{Actor, Arbiter, ArbiterHandle};
@@ -11,14 +11,17 @@ use super::error::StartError;
 use super::ground::Ground;
 use crate::amqp::consumer::{self, AmqpConsumer};
 use crate::config::Config;
+use crate::http::clock::gregorian;
 use crate::http::state::{ActorProbe, State};
 use crate::kazoo::bindings::Binding;
 use crate::kazoo::table::exchanges;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routing::bindings::Bindings;
+use crate::routing::calls::Calls;
 use crate::routing::registry::{self, Bus, Registry};
 use crate::store::Loaded;
+use crate::supervise::children::Children;
 use crate::supervise::{Door, Slot};
 use crate::webhook::allow::AllowList;
 use crate::webhook::client::SenderSettings;
@@ -61,8 +64,9 @@ impl<'a> Wiring<'a> {
     }
 
     pub fn registry_parts(&self) -> Result<registry::Parts, StartError> {
+        let webhooks = &self.config.webhooks;
         Ok(registry::Parts {
-            webhooks: self.config.webhooks.clone(),
+            webhooks: webhooks.clone(),
             bind_timeout_ms: self.config.amqp.bind_timeout_ms,
             node_name: self.config.node.name.clone(),
             store: self.ground.store.clone(),
@@ -73,6 +77,8 @@ impl<'a> Wiring<'a> {
             bus: self.bus(),
             arbiters: arbiters(self.config.webhooks.threads),
             slot: self.registry.clone(),
+            children: Children::default(),
+            calls: Arc::new(Mutex::new(Calls::new(webhooks.calls_max, webhooks.calls_hours * 3_600_000))),
         })
     }
 
@@ -87,6 +93,7 @@ impl<'a> Wiring<'a> {
             readiness: Arc::clone(&self.readiness),
             slot: self.consumer.clone(),
             poison: Default::default(),
+            connected_before: Arc::default(),
         }
     }
 
@@ -124,6 +131,7 @@ impl<'a> Wiring<'a> {
             cluster_id: self.ground.cluster_id.clone(),
             disable: self.registry.door(),
             idle: self.registry.door(),
+            poison: Default::default(),
         })
     }
 
@@ -180,8 +188,9 @@ fn probe<A: Actor>(kind: &'static str, slot: &Slot<A>) -> ActorProbe {
         read: Box::new(move || {
             json!({
                 "alive": slot.is_alive(),
-                "started_at": slot.started_ms(),
+                "started_at": gregorian(slot.started_ms()),
                 "restarts": slot.restarts(),
+                "panics": slot.panics(),
                 "handled": slot.mailbox().handled_total(),
                 "mailbox_depth": slot.mailbox().depth(),
             })

@@ -1,17 +1,24 @@
-//! `GET /v2/actors`: the figures of every actor, for system administrators.
+//! `GET /v2/actors`: the figures of every actor, and of each kind as a whole, for system administrators.
 
 use serde_json::{Value, json};
 
 use super::answer::Answer;
 use super::call::{TokenCall, offload};
+use super::clock::gregorian;
 use super::error::ApiError;
+use crate::metrics::ActorKind;
 use crate::routing::messages::{HookStatus, ListStatus};
 
 pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError> {
     let actors: Vec<Value> = call.state.actors.iter().map(|probe| with_kind(probe.kind, (probe.read)())).collect();
     let statuses = call.ask(ListStatus).await?;
-    let webhooks = offload(move || statuses.iter().map(of_hook).collect::<Vec<_>>()).await?;
-    Ok(Answer::ok(json!({ "actors": actors, "webhooks": webhooks })))
+    let restarts = call.state.metrics.restarts_of(ActorKind::WebhookActor);
+    let (all, webhooks) = offload(move || {
+        let webhooks: Vec<Value> = statuses.iter().map(of_hook).collect();
+        (of_all_hooks(&statuses, restarts), webhooks)
+    })
+    .await?;
+    Ok(Answer::ok(json!({ "actors": actors, "all_webhooks": all, "webhooks": webhooks })))
 }
 
 fn with_kind(kind: &str, mut figures: Value) -> Value {
@@ -22,5 +29,38 @@ fn with_kind(kind: &str, mut figures: Value) -> Value {
 }
 
 fn of_hook(status: &HookStatus) -> Value {
-    with_kind("WebhookActor", serde_json::to_value(status).unwrap_or_default())
+    let mut figures = json!({
+        "kind": "WebhookActor",
+        "id": status.id,
+        "account_id": status.account_id,
+        "enabled": status.enabled,
+        "alive": status.alive,
+        "started_at": gregorian(status.started_ms),
+        "restarts": status.restarts,
+        "panics": status.panics,
+        "handled": status.handled,
+        "mailbox_depth": status.mailbox_depth,
+        "in_flight": status.in_flight,
+        "pending": status.pending,
+    });
+    if let Some(result) = status.last_result {
+        figures["last_result"] = result.into();
+    }
+    figures
+}
+
+/// The sums. Hooks that are gone, and those of a Registry that is, count among the restarts.
+fn of_all_hooks(statuses: &[HookStatus], restarts: u64) -> Value {
+    let sum = |figure: fn(&HookStatus) -> u64| statuses.iter().map(figure).sum::<u64>();
+    json!({
+        "kind": "WebhookActor",
+        "count": statuses.len(),
+        "alive": sum(|status| u64::from(status.alive)),
+        "restarts": restarts,
+        "panics": sum(|status| status.panics),
+        "handled": sum(|status| status.handled),
+        "mailbox_depth": sum(|status| status.mailbox_depth),
+        "in_flight": sum(|status| status.in_flight),
+        "pending": sum(|status| status.pending),
+    })
 }

@@ -86,10 +86,7 @@ impl Call {
         Registry: Handler<M>,
         <Registry as actix::Actor>::Context: ToEnvelope<Registry, M>,
     {
-        const UNREACHABLE: ApiError = ApiError::Unreachable("the registry is not running");
-        let registry = self.state.registry.get().ok_or(UNREACHABLE)?;
-        self.state.registry.mailbox().sent();
-        registry.send(message).await.map_err(|_| UNREACHABLE)
+        self.state.registry.ask(message).await.map_err(|_| ApiError::Unreachable("the registry is not running"))
     }
 }
 

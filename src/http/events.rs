@@ -41,7 +41,7 @@ pub async fn publish(AccountCall { mut call, caller, account }: AccountCall) -> 
     let rooms = Room::reserve(&call.state.readiness, events.len(), call.state.config.http.events_in_flight_max)
         .ok_or(ApiError::TooManyRequests { retry_after_s: RETRY_AFTER_S })?;
     let ids: Vec<_> = events.iter().map(|event| event.id).collect();
-    let settled = send(&call, events, rooms)?;
+    let settled = send(&call, events, rooms);
     // A receiver without a sender is a receipt that was lost, which is undone like any other.
     if join_all(settled).await.iter().all(|settled| *settled == Ok(Settled::Done)) {
         Ok(Answer::accepted(json!({ "event_ids": ids })))
@@ -51,8 +51,7 @@ pub async fn publish(AccountCall { mut call, caller, account }: AccountCall) -> 
 }
 
 /// Hands all of them to the Registry before anything is awaited: a publisher that hangs up now takes nothing back.
-fn send(call: &Call, events: Vec<Event>, rooms: Vec<Room>) -> Result<Vec<oneshot::Receiver<Settled>>, ApiError> {
-    let registry = call.state.registry.get().ok_or(ApiError::Unreachable("the registry is not running"))?;
+fn send(call: &Call, events: Vec<Event>, rooms: Vec<Room>) -> Vec<oneshot::Receiver<Settled>> {
     let sent = events.into_iter().zip(rooms).map(|(event, room)| {
         let (sender, settled) = oneshot::channel();
         let receipt = Receipt::new(move |outcome| {
@@ -60,12 +59,12 @@ fn send(call: &Call, events: Vec<Event>, rooms: Vec<Room>) -> Result<Vec<oneshot
             // The publisher may have hung up.
             let _ = sender.send(outcome);
         });
-        call.state.registry.mailbox().sent();
-        // Not bounded by the mailbox but by the rooms: there are no more of these than `events_in_flight_max`.
-        registry.do_send(Ingest { event, receipt });
+        // Not bounded by the mailbox but by the rooms: there are no more of these than `events_in_flight_max`. Without a
+        // Registry the receipt is dropped, and the publisher told so.
+        drop(call.state.registry.tell(Ingest { event, receipt }));
         settled
     });
-    Ok(sent.collect())
+    sent.collect()
 }
 
 fn may_publish(call: &Call, caller: &Caller, account: AccountId, events: &[Event]) -> bool {

@@ -16,7 +16,7 @@ mod attempts;
 mod body;
 mod call;
 mod catalogue;
-mod clock;
+pub mod clock;
 mod configs;
 mod connections;
 mod dead;

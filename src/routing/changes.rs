@@ -16,7 +16,8 @@ use super::messages::{
     AccountLimits, DeleteHook, Drain, EnableHooks, ForgetAccount, HookError, PutHook, PutLimits, Replaces, ResendDead,
 };
 use super::registry::Registry;
-use crate::event::{Event, Ingest, Publish, Receipt, now_ms};
+use crate::event::{Event, Ingest, Publish, PublishError, Receipt, now_ms};
+use crate::faults::fault_point;
 use crate::ids::{AccountId, EventId, HookId};
 use crate::kazoo::notifications;
 use crate::metrics::DeliveryOutcome;
@@ -24,7 +25,11 @@ use crate::store::{Committed, DeliveryKey, StoreError, Write};
 use crate::webhook::actor::Backlog;
 use crate::webhook::attempt::one_off_log;
 use crate::webhook::hook::Hook;
-use crate::webhook::messages::{DisableHook, Discard, Revived, Update, WriteDown};
+use crate::webhook::messages::{DisableHook, Discard, Update, WriteDown};
+
+/// How often, and how much later, what could not be handed to the consumer is handed to it again.
+const PUBLISH_TRIES: usize = 10;
+const PUBLISH_AGAIN: Duration = Duration::from_millis(200);
 
 /// How long to leave a hook alone that could not be disabled just now.
 const DISABLE_AGAIN: Duration = Duration::from_millis(100);
@@ -41,6 +46,7 @@ impl Registry {
         Box::pin(stored.into_actor(self).map(move |result, actor, _| {
             actor.writing.remove(&id);
             result?;
+            fault_point!("registry.stored");
             actor.put_in_force(&hook);
             Ok(hook)
         }))
@@ -48,32 +54,37 @@ impl Registry {
 
     fn put_in_force(&mut self, hook: &Arc<Hook>) {
         let limits = self.failure_limits(hook.account);
-        match self.hooks.get(hook.id).map(|entry| bindings(&entry.hook)) {
+        match self.hooks.get(hook.id).map(|entry| Arc::clone(&entry.hook)) {
             Some(before) => {
                 // First the new needs, so that what both need is not unbound in between.
                 self.parts.bindings.need(bindings(hook));
-                self.parts.bindings.release(&before);
+                self.parts.bindings.release(&bindings(&before));
                 if let Some(entry) = self.hooks.replace(Arc::clone(hook)) {
+                    if !entry.addr.connected() && !before.enabled && hook.enabled {
+                        // An actor that is started again reads its failures; those from before count no more.
+                        self.parts.store.write(vec![Write::PutFailures { hook: hook.id, times: Vec::new() }]);
+                    }
                     entry.addr.do_send(Update { hook: Arc::clone(hook), limits });
                 }
             }
-            None => self.start_hook(Arc::clone(hook), Backlog::default()),
+            None => self.start_hook(Arc::clone(hook), 0, Backlog::default()),
         }
         self.count_hooks();
     }
 
     /// Waits for the broker to have every binding, but not longer than a client should wait.
-    fn reconcile(&self) -> impl Future<Output = Result<(), NotBound>> + 'static + use<> {
-        let recipient = self.parts.bus.reconcile.recipient();
-        let needed = !self.parts.bindings.difference().is_empty();
+    pub(super) fn reconcile(&self) -> impl Future<Output = Result<(), NotBound>> + 'static + use<> {
+        let reconcile = &self.parts.bus.reconcile;
+        let needed = !reconcile.is_walled_up() && !self.parts.bindings.difference().is_empty();
+        let asked = needed.then(|| reconcile.ask(Reconcile));
         let limit = Duration::from_millis(self.parts.bind_timeout_ms);
         async move {
-            match recipient {
-                Some(consumer) if needed => match tokio::time::timeout(limit, consumer.send(Reconcile)).await {
+            match asked {
+                Some(asked) => match tokio::time::timeout(limit, asked).await {
                     Ok(Ok(result)) => result,
                     _ => Err(NotBound),
                 },
-                _ => Ok(()),
+                None => Ok(()),
             }
         }
     }
@@ -108,18 +119,22 @@ impl Registry {
             "Reason": reason,
         });
         let body = body.to_string().into_bytes();
-        if let Some(bus) = self.parts.bus.publish.recipient() {
+        if !self.parts.bus.publish.is_walled_up() {
             let message =
                 Publish { exchange: notifications::EXCHANGE, routing_key: row.routing_key(), body: body.into() };
             let metrics = Arc::clone(&self.parts.metrics);
-            let id = hook.id;
+            let (id, bus) = (hook.id, self.parts.bus.publish.clone());
             let published = async move {
-                if let Err(error) = bus
-                    .send(message)
-                    .await
-                    .map_err(|error| error.to_string())
-                    .and_then(|result| result.map_err(|error| error.to_string()))
-                {
+                let mut result = bus.ask(message.clone()).await;
+                // A consumer that panicked is there again in a moment.
+                for _ in 0..PUBLISH_TRIES {
+                    if result.is_ok() {
+                        break;
+                    }
+                    tokio::time::sleep(PUBLISH_AGAIN).await;
+                    result = bus.ask(message.clone()).await;
+                }
+                if let Err(error) = result.unwrap_or(Err(PublishError::Disconnected)) {
                     metrics.publish_failures.inc();
                     warn!("cannot publish that hook {id} was disabled: {error}");
                 }
@@ -128,13 +143,10 @@ impl Registry {
             return;
         }
         // Without a broker it enters by the front door.
-        match (
-            Event::parse(notifications::EXCHANGE, &row.routing_key(), body.into(), None),
-            self.parts.bus.ingest.recipient(),
-        ) {
-            (Ok(event), Some(registry)) => registry.do_send(Ingest { event, receipt: Receipt::new(|_| ()) }),
-            (Err(error), _) => error!("cannot announce that hook {} was disabled: {error}", hook.id),
-            (_, None) => (),
+        match Event::parse(notifications::EXCHANGE, &row.routing_key(), body.into(), None) {
+            // Only while the Registry ends is it not there.
+            Ok(event) => drop(self.parts.bus.ingest.tell(Ingest { event, receipt: Receipt::new(|_| ()) })),
+            Err(error) => error!("cannot announce that hook {} was disabled: {error}", hook.id),
         }
     }
 }
@@ -270,9 +282,14 @@ impl Handler<EnableHooks> for Registry {
 impl Handler<DisableHook> for Registry {
     type Result = ();
 
-    fn handle(&mut self, message: DisableHook, ctx: &mut Self::Context) {
+    fn handle(&mut self, DisableHook { id, reason }: DisableHook, ctx: &mut Self::Context) {
         self.mailbox().handled();
-        let DisableHook { id, reason } = message;
+        self.disable(id, reason, ctx);
+    }
+}
+
+impl Registry {
+    fn disable(&mut self, id: HookId, reason: &'static str, ctx: &mut Context<Self>) {
         let Some(hook) = self.hooks.get(id).map(|entry| Arc::clone(&entry.hook)) else {
             return;
         };
@@ -281,7 +298,7 @@ impl Handler<DisableHook> for Registry {
         }
         if self.writing.contains(&id) {
             // Whatever is being written now, the hook is to be disabled afterwards.
-            ctx.notify_later(DisableHook { id, reason }, DISABLE_AGAIN);
+            ctx.run_later(DISABLE_AGAIN, move |actor, ctx| actor.disable(id, reason, ctx));
             return;
         }
         let stored = self.store_hook(hook.disabled(reason, now_ms()));
@@ -294,7 +311,7 @@ impl Handler<DisableHook> for Registry {
             }
             Err(error) => {
                 error!("cannot disable hook {id} ({reason}): {error}");
-                ctx.notify_later(DisableHook { id, reason }, 10 * DISABLE_AGAIN);
+                ctx.run_later(10 * DISABLE_AGAIN, move |actor, ctx| actor.disable(id, reason, ctx));
             }
         }));
     }
@@ -307,26 +324,26 @@ impl Handler<ResendDead> for Registry {
         self.mailbox().handled();
         let store = self.parts.store.clone();
         let max = self.parts.webhooks.dead_max;
-        let revived = async move {
-            let letters = store.dead_letters(id, max, None).await?;
-            let now = now_ms();
+        let letters = async move { store.dead_letters(id, max, None).await.map_err(HookError::from) };
+        Box::pin(letters.into_actor(self).and_then(move |letters, actor: &mut Self, _| {
+            let (now, era) = (now_ms(), actor.era);
+            let count = letters.len() as u64;
             let mut writes = Vec::with_capacity(2 * letters.len());
-            for mut letter in letters.into_iter() {
+            for mut letter in letters {
                 // All retries anew.
                 letter.delivery.attempts = 0;
                 writes.push(Write::DeleteDeadLetter(letter.key));
                 let key = DeliveryKey { hook: id, due_ms: now, event: letter.delivery.event_id };
                 writes.push(Write::PutDelivery { key, delivery: letter.delivery });
             }
-            let count = writes.len() as u64 / 2;
-            store.commit(writes).await?;
-            Ok::<u64, HookError>(count)
-        };
-        Box::pin(revived.into_actor(self).map_ok(move |count, actor, _| {
-            if let Some(entry) = actor.hooks.get(id).filter(|_| count > 0) {
-                entry.addr.do_send(Revived { count });
-            }
-            count
+            let revived = actor.parts.store.commit(writes).into_actor(actor);
+            revived.map(move |result, actor, _| {
+                let committed = result?;
+                if count > 0 && actor.hooks.get(id).is_some() {
+                    actor.overflowed(id, era, committed, now);
+                }
+                Ok(count)
+            })
         }))
     }
 }

@@ -1,13 +1,16 @@
 //! The way of an event through the Registry: whose it is, which hooks want it, and into their mailboxes.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use actix::dev::SendError;
 use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use log::{debug, error};
 
+use super::one_offs::Waiting;
 use super::registry::Registry;
+use super::respawn::Era;
 use crate::event::{Event, Ingest, Receipt, now_ms};
+use crate::faults::fault_point;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::classify::is_internal_leg;
 use crate::kazoo::kind::Kind;
@@ -16,7 +19,7 @@ use crate::kazoo::owner::{Owner, Ownerless, owner};
 use crate::kazoo::payload::payload;
 use crate::kazoo::table::exchanges;
 use crate::metrics::EventResult;
-use crate::store::{DeliveryKey, Target, Write};
+use crate::store::{Committed, DeliveryKey, Target, Write};
 use crate::webhook::job::Job;
 use crate::webhook::messages::{Deliver, Overflowed};
 
@@ -30,7 +33,8 @@ impl Handler<Ingest> for Registry {
             drop(receipt);
             return;
         }
-        let receipt = receipt.being_handled();
+        let _in_hand = receipt.in_hand();
+        fault_point!("registry.route", event.body());
         // A label of its own for each known exchange, and one for whatever else a publisher names.
         let exchange = exchanges().iter().find(|known| ***known == *event.exchange).copied().unwrap_or("other");
         let result = self.route(event, &receipt, ctx);
@@ -61,7 +65,8 @@ impl Registry {
             result = EventResult::Routed;
             let job = Arc::new(Job::new(event, kind, account, Target::RegisteredHook));
             for id in &found {
-                self.deliver(*id, &job, receipt, ctx);
+                fault_point!("registry.deliver", job.event.body());
+                self.give(*id, Deliver { job: Arc::clone(&job), receipt: receipt.share() }, ctx);
             }
         }
         self.found = found;
@@ -71,9 +76,11 @@ impl Registry {
     /// The account that the event belongs to.
     fn resolve(&mut self, kind: Kind, event: &Event) -> Result<AccountId, EventResult> {
         let now = now_ms();
+        let calls = Arc::clone(&self.parts.calls);
+        let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, lacking) = match owner(kind, &event.head, &event.routing_key) {
             Owner::Account(account) => (Some(account), EventResult::MissingAccount),
-            Owner::Call(call) => (self.calls.account_of(event.publisher, &call, now), EventResult::UnknownCall),
+            Owner::Call(call) => (calls.account_of(event.publisher, &call, now), EventResult::UnknownCall),
             Owner::Realm(realm) => {
                 let directory = self.parts.auth.directory();
                 (directory.by_realm(&realm).map(|account| account.id), EventResult::UnknownRealm)
@@ -92,7 +99,7 @@ impl Registry {
         });
         let account = allowed.or(event.publisher).ok_or(lacking)?;
         if let Some(call) = event.head.call_id.as_deref() {
-            self.calls.remember(event.publisher, call, account, now);
+            calls.remember(event.publisher, call, account, now);
         }
         Ok(account)
     }
@@ -136,34 +143,28 @@ impl Registry {
         found
     }
 
-    fn deliver(&mut self, id: HookId, job: &Arc<Job>, receipt: &Receipt, ctx: &mut Context<Self>) {
-        let Some(entry) = self.hooks.get(id) else { return };
-        let message = Deliver { job: Arc::clone(job), receipt: receipt.share() };
+    /// Puts a delivery where the hook finds it: into the mailbox, else into the store.
+    pub(super) fn give(&mut self, id: HookId, message: Deliver, ctx: &mut Context<Self>) {
+        let Some(entry) = self.entry(id) else { return self.overflow(id, message, ctx) };
         match entry.addr.try_send(message) {
             Ok(()) => entry.figures.mailbox.sent(),
             Err(SendError::Full(message)) => self.overflow(id, message, ctx),
             Err(SendError::Closed(message)) => {
                 self.respawn(id, ctx);
-                // Its mailbox is new and empty.
-                if let Some(entry) = self.hooks.get(id)
-                    && entry.addr.try_send(message).is_ok()
-                {
-                    entry.figures.mailbox.sent();
-                }
+                self.overflow(id, message, ctx);
             }
         }
     }
 
-    /// The hook's mailbox is full: the delivery goes to the store at once, and the hook is told.
+    /// The hook cannot be given the delivery now: it goes to the store at once, and the hook is told.
     pub(super) fn overflow(&self, id: HookId, Deliver { job, receipt }: Deliver, ctx: &mut Context<Self>) {
-        let now = now_ms();
+        let (now, era) = (now_ms(), self.era);
         let key = DeliveryKey { hook: id, due_ms: now, event: job.event.id };
         let write = Write::PutDelivery { key, delivery: job.to_stored(now, 0) };
         let stored = self.parts.store.commit(vec![write]).into_actor(self);
         ctx.spawn(stored.map(move |result, actor, _| match result {
             Ok(committed) => {
-                let count = u64::try_from(committed.growth).unwrap_or(0);
-                actor.overflowed(id, Overflowed { count, due_ms: now });
+                actor.overflowed(id, era, committed, now);
                 receipt.done();
             }
             Err(error) => {
@@ -173,11 +174,17 @@ impl Registry {
         }));
     }
 
-    pub(super) fn overflowed(&mut self, id: HookId, news: Overflowed) {
-        match self.hooks.get(id).or_else(|| self.one_offs.get(id)) {
-            Some(entry) => entry.addr.do_send(news),
-            None => self.one_offs.parked(id, news),
+    /// The Registry wrote deliveries for the hook to the store, in that era.
+    pub(super) fn overflowed(&mut self, id: HookId, era: Era, committed: Committed, due_ms: u64) {
+        let Some(entry) = self.entry(id) else {
+            let count = u64::try_from(committed.growth).unwrap_or(0);
+            return self.one_offs.parked(id, Waiting { count, due_ms });
+        };
+        // Written before the hook's deliveries were counted, they are among those already.
+        if era >= entry.counted {
+            entry.figures.pending_changed(committed.growth);
         }
+        entry.addr.do_send(Overflowed { due_ms });
     }
 }
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::pattern::Pattern;
+use super::respawn::Era;
 use super::trie::Trie;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::bindings::{Binding, hook_bindings, hook_patterns};
+use crate::store::Target;
 use crate::webhook::actor::WebhookActor;
 use crate::webhook::context::Figures;
 use crate::webhook::hook::Hook;
@@ -18,8 +20,14 @@ use crate::webhook::hook::Hook;
 /// A hook with its actor.
 pub struct Entry {
     pub hook: Arc<Hook>,
+    pub target: Target,
+    /// Dead while `reviving`.
     pub addr: Addr<WebhookActor>,
     pub figures: Arc<Figures>,
+    /// The actor panicked, and the next one is not there yet.
+    pub reviving: bool,
+    /// Since when changes of the hook's deliveries in the store are counted one by one.
+    pub counted: Era,
 }
 
 #[derive(Default)]

@@ -86,19 +86,20 @@ pub struct PutLimits {
 }
 
 /// The figures of one hook's actor, for `GET /v2/actors`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct HookStatus {
     pub id: HookId,
     pub account_id: AccountId,
     pub enabled: bool,
     pub alive: bool,
-    pub started_at: u64,
+    /// In Unix milliseconds.
+    pub started_ms: u64,
     pub restarts: u64,
+    pub panics: u64,
     pub handled: u64,
     pub mailbox_depth: u64,
     pub in_flight: u64,
     pub pending: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub last_result: Option<&'static str>,
 }
 

@@ -14,4 +14,5 @@ pub mod messages;
 mod one_offs;
 pub mod pattern;
 pub mod registry;
+mod respawn;
 pub mod trie;

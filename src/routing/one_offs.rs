@@ -5,31 +5,38 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use actix::dev::SendError;
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use log::{error, warn};
 
 use super::hooks::Entry;
 use super::registry::Registry;
 use crate::event::{Event, Receipt};
+use crate::faults::fault_point;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::kind::Kind;
 use crate::kazoo::payload::one_off_hook;
-use crate::metrics::{ActorKind, EventResult};
-use crate::store::{StoreError, StoredDelivery, Target, Write};
+use crate::metrics::{DeliveryOutcome, EventResult};
+use crate::store::{DeliveryKey, StoreError, StoredDelivery, Target, Write};
 use crate::webhook::actor::Backlog;
 use crate::webhook::hook::Hook;
 use crate::webhook::job::Job;
 use crate::webhook::messages::{Deliver, Discard, OneOffIdle, Overflowed};
 use crate::webhook::retry::FailureWindow;
+use crate::webhook::suspect::Suspect;
+
+/// What the store has for a hook without an actor.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    pub count: u64,
+    pub due_ms: u64,
+}
 
 #[derive(Default)]
 pub struct OneOffs {
     entries: HashMap<HookId, Entry>,
     /// Hooks without an actor, with what the store has for them.
-    parked: HashMap<HookId, Overflowed>,
+    parked: HashMap<HookId, Waiting>,
     /// The order in which they were parked.
     queue: VecDeque<HookId>,
 }
@@ -37,6 +44,10 @@ pub struct OneOffs {
 impl OneOffs {
     pub fn get(&self, id: HookId) -> Option<&Entry> {
         self.entries.get(&id)
+    }
+
+    pub fn get_mut(&mut self, id: HookId) -> Option<&mut Entry> {
+        self.entries.get_mut(&id)
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
@@ -68,7 +79,7 @@ impl OneOffs {
     }
 
     /// The store has deliveries for a hook that has no actor.
-    pub fn parked(&mut self, id: HookId, news: Overflowed) {
+    pub fn parked(&mut self, id: HookId, news: Waiting) {
         match self.parked.get_mut(&id) {
             Some(parked) => {
                 parked.count += news.count;
@@ -81,19 +92,10 @@ impl OneOffs {
         }
     }
 
-    fn next_parked(&mut self) -> Option<(HookId, Overflowed)> {
+    fn next_parked(&mut self) -> Option<(HookId, Waiting)> {
         let id = self.queue.pop_front()?;
         self.parked.remove(&id).map(|news| (id, news))
     }
-}
-
-/// Starts the actor of a one-off hook for what the store has; a delivery of it tells where it goes.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Revive {
-    id: HookId,
-    waiting: Overflowed,
-    delivery: StoredDelivery,
 }
 
 impl Registry {
@@ -121,33 +123,22 @@ impl Registry {
             return EventResult::BadOneOff;
         }
         let job = Arc::new(Job::new(Arc::clone(event), kind, account, Target::OneOffHook));
-        let message = Deliver { job, receipt: receipt.share() };
-        let alive = self.one_offs.get(id).is_some_and(|entry| entry.addr.connected());
-        if !alive && self.one_offs.entries.len() >= self.parts.webhooks.one_off_max {
-            self.overflow(id, message, ctx);
-            return EventResult::Routed;
+        // Without room for its actor the store takes the delivery.
+        if self.one_offs.get(id).is_none() && self.one_offs.entries.len() < self.parts.webhooks.one_off_max {
+            let parked = self.one_offs.parked.get(&id).copied();
+            self.one_offs.unpark(id);
+            self.start_one_off(hook, parked);
         }
-        if !alive {
-            self.start_one_off(hook, Backlog::default());
-        }
-        if let Some(entry) = self.one_offs.get(id) {
-            match entry.addr.try_send(message) {
-                Ok(()) => entry.figures.mailbox.sent(),
-                Err(SendError::Full(message)) => self.overflow(id, message, ctx),
-                // Dropped undone: the sender offers the event again, and then a new actor takes it.
-                Err(SendError::Closed(_)) => (),
-            }
-        }
+        self.give(id, Deliver { job, receipt: receipt.share() }, ctx);
         EventResult::Routed
     }
 
-    fn start_one_off(&mut self, hook: Hook, mut backlog: Backlog) {
+    fn start_one_off(&mut self, hook: Hook, waiting: Option<Waiting>) {
         let id = hook.id;
-        if let Some(parked) = self.one_offs.parked.get(&id) {
-            backlog = waiting(parked);
-            self.one_offs.unpark(id);
-        }
-        let entry = self.spawn(Arc::new(hook), Target::OneOffHook, backlog, Arc::default());
+        let first_due_ms = waiting.map(|waiting| waiting.due_ms);
+        let backlog = Backlog { first_due_ms, failures: FailureWindow::default() };
+        let pending = waiting.map_or(0, |waiting| waiting.count);
+        let entry = self.enter(Arc::new(hook), Target::OneOffHook, pending, backlog);
         self.one_offs.entries.insert(id, entry);
     }
 
@@ -162,8 +153,8 @@ impl Registry {
             let found = async move { store.due(id, u64::MAX, 1, Vec::new()).await }.into_actor(self);
             ctx.spawn(found.map(move |result, actor, ctx| match result {
                 Ok(due) => {
-                    if let Some((_, delivery)) = due.ready.into_iter().next() {
-                        ctx.notify(Revive { id, waiting, delivery });
+                    if let Some((key, delivery)) = due.ready.into_iter().next() {
+                        actor.revive(key, &delivery, waiting, ctx);
                     }
                 }
                 Err(error) => {
@@ -174,24 +165,51 @@ impl Registry {
         }
     }
 
-    /// A one-off hook whose actor panicked is started anew by what the store has for it.
-    pub(super) fn park_dead_one_offs(&mut self, ctx: &mut Context<Self>) {
-        let dead = self.one_offs.iter().filter(|entry| !entry.addr.connected()).map(|entry| entry.hook.id);
-        for id in dead.collect::<Vec<_>>() {
-            self.parts.metrics.restart(ActorKind::WebhookActor);
-            if let Some(entry) = self.one_offs.remove(id) {
-                self.parts.metrics.pending.inc_by(entry.figures.reset_pending(0));
-            }
-            let store = self.parts.store.clone();
-            let found = async move { store.pending(id).await }.into_actor(self);
-            ctx.spawn(found.map(move |result, actor, _| match result {
-                Ok(Some(pending)) => {
-                    actor.overflowed(id, Overflowed { count: pending.count, due_ms: pending.first_due_ms })
-                }
-                Ok(None) => (),
-                Err(error) => error!("cannot read the deliveries of hook {id}: {error}"),
-            }));
+    /// Starts the actor of a one-off hook for what the store has; a delivery of it tells where it goes.
+    fn revive(&mut self, key: DeliveryKey, delivery: &StoredDelivery, waiting: Waiting, ctx: &mut Context<Self>) {
+        let id = key.hook;
+        if let Some(entry) = self.one_offs.get(id) {
+            // An event came for it meanwhile.
+            entry.figures.pending_changed(waiting.count as i64);
+            entry.addr.do_send(Overflowed { due_ms: waiting.due_ms });
+            return;
         }
+        let poison = self.parts.hooks.poison.clone();
+        if poison.panics(&(id, key.event)) >= self.parts.webhooks.poison_max {
+            error!("event {} is given up: it cannot be read for its hook without a panic", key.event);
+            return self.give_up(key, waiting, ctx);
+        }
+        let suspect = Suspect { receipt: None, hook: id, event: key.event, poison };
+        let _in_hand = suspect.in_hand();
+        fault_point!("registry.revive", &delivery.body);
+        match one_off(&delivery.body, delivery.account) {
+            Ok(hook) if hook.id == id => self.start_one_off(hook, Some(waiting)),
+            _ => {
+                // Nothing tells any more where these were to go.
+                error!(
+                    "{} stored deliveries belong to hook {id}, which does not exist; they are discarded",
+                    waiting.count
+                );
+                self.discard(id, ctx);
+            }
+        }
+    }
+
+    /// The other deliveries of the hook go on waiting.
+    fn give_up(&self, key: DeliveryKey, mut waiting: Waiting, ctx: &mut Context<Self>) {
+        let deleted = self.parts.store.commit(vec![Write::DeleteDelivery(key)]).into_actor(self);
+        ctx.spawn(deleted.map(move |result, actor, _| {
+            match result {
+                Ok(_) => {
+                    actor.parts.metrics.delivery(DeliveryOutcome::GivenUp);
+                    waiting.count = waiting.count.saturating_sub(1);
+                }
+                Err(error) => error!("cannot give event {} up: {error}", key.event),
+            }
+            if waiting.count > 0 {
+                actor.one_offs.parked(key.hook, waiting);
+            }
+        }));
     }
 
     /// The one-off hooks of an account that have no actor; their deliveries tell whose they are.
@@ -222,37 +240,16 @@ impl Registry {
     }
 }
 
-impl Handler<Revive> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, message: Revive, ctx: &mut Self::Context) {
-        let Revive { id, waiting: news, delivery } = message;
-        if let Some(entry) = self.one_offs.get(id) {
-            entry.addr.do_send(news);
-            return;
-        }
-        match one_off(&delivery.body, delivery.account) {
-            Ok(hook) if hook.id == id => self.start_one_off(hook, waiting(&news)),
-            _ => {
-                // Nothing tells any more where these were to go.
-                error!(
-                    "{} stored deliveries belong to hook {id}, which does not exist; they are discarded",
-                    news.count
-                );
-                self.discard(id, ctx);
-            }
-        }
-    }
-}
-
 impl Handler<OneOffIdle> for Registry {
     type Result = ();
 
     fn handle(&mut self, OneOffIdle(id): OneOffIdle, ctx: &mut Self::Context) {
+        self.mailbox().handled();
         // A delivery may have been sent to it meanwhile; then it reports again when that is done.
         let idle = self.one_offs.get(id).is_some_and(|entry| {
-            entry.figures.mailbox.depth() == 0
-                && entry.figures.in_flight.load(Ordering::Relaxed) == 0
+            entry.addr.connected()
+                && entry.figures.mailbox.depth() == 0
+                && entry.figures.in_flight() == 0
                 && entry.figures.pending() == 0
         });
         if idle && let Some(entry) = self.one_offs.remove(id) {
@@ -260,10 +257,6 @@ impl Handler<OneOffIdle> for Registry {
             self.revive_one_offs(ctx);
         }
     }
-}
-
-fn waiting(news: &Overflowed) -> Backlog {
-    Backlog { pending: news.count, first_due_ms: Some(news.due_ms), failures: FailureWindow::default() }
 }
 
 fn one_off(body: &[u8], account: AccountId) -> Result<Hook, String> {
@@ -275,15 +268,15 @@ fn one_off(body: &[u8], account: AccountId) -> Result<Hook, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HookId, OneOffs, Overflowed};
+    use super::{HookId, OneOffs, Waiting};
 
     #[test]
     fn parked_hooks_come_back_in_order_with_all_that_waits() {
         let (one, other) = (HookId::random(), HookId::random());
         let mut hooks = OneOffs::default();
-        hooks.parked(one, Overflowed { count: 1, due_ms: 20 });
-        hooks.parked(other, Overflowed { count: 1, due_ms: 30 });
-        hooks.parked(one, Overflowed { count: 2, due_ms: 10 });
+        hooks.parked(one, Waiting { count: 1, due_ms: 20 });
+        hooks.parked(other, Waiting { count: 1, due_ms: 30 });
+        hooks.parked(one, Waiting { count: 2, due_ms: 10 });
         let next = hooks.next_parked().map(|(id, news)| (id, news.count, news.due_ms));
         assert_eq!(next, Some((one, 3, 10)));
         assert_eq!(hooks.next_parked().map(|(id, _)| id), Some(other));

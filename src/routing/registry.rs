@@ -7,36 +7,40 @@
 //! |            | `DisableHook`, `OneOffIdle` from hooks                                                      |
 //! | sends      | `Deliver`, `Update`, `Discard` … to hooks; `Reconcile` to the consumer; `Publish`, `Ingest`  |
 //! | fails when | a handler panics                                                                            |
-//! | on failure | events in its mailbox go back to their senders; app builds it anew from the store            |
+//! | on failure | events in its mailbox go back to their senders, and its hooks end; then app builds it anew  |
+//! |            | from the store                                                                              |
 //!
 //! It is derived state: everything here can be rebuilt from the store. It never sends an HTTP request and never reads
-//! from the broker. [`super::events`] is the way of an event, [`super::changes`] that of a changed hook.
+//! from the broker. [`super::events`] is the way of an event, [`super::changes`] that of a changed hook, and
+//! [`super::respawn`] starts their actors.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, ArbiterHandle, AsyncContext, Context, WrapFuture};
-use log::{error, info, warn};
+use actix::{Actor, ArbiterHandle, AsyncContext, Context, WrapFuture};
+use log::{error, info};
 
 use super::bindings::{Bindings, Reconcile};
 use super::calls::Calls;
-use super::hooks::{Entry, Hooks, bindings};
+use super::hooks::Hooks;
 use super::messages::AccountLimits;
-use super::one_offs::OneOffs;
+use super::one_offs::{OneOffs, Waiting};
+use super::respawn::Era;
 use crate::auth::Auth;
 use crate::config;
 use crate::event::{Ingest, Publish};
+use crate::faults::fault_point;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::bindings::one_off_binding;
-use crate::metrics::{ActorKind, Mailbox, Metrics};
-use crate::store::{Loaded, Pending, Store, StoreError, Target};
+use crate::metrics::{Mailbox, Metrics};
+use crate::store::{Loaded, Store};
+use crate::supervise::children::{Children, Parent};
 use crate::supervise::{Door, Slot};
-use crate::webhook::actor::{Backlog, WebhookActor};
-use crate::webhook::context::{Figures, HookContext};
+use crate::webhook::actor::Backlog;
+use crate::webhook::context::HookContext;
 use crate::webhook::hook::Hook;
-use crate::webhook::messages::{Overflowed, TakeOver};
+use crate::webhook::messages::Dismiss;
 use crate::webhook::retry::{FailureLimits, FailureWindow};
 
 /// What the Registry is built from, again and again.
@@ -54,6 +58,10 @@ pub struct Parts {
     /// Hook actors live on these, spread by hook id.
     pub arbiters: Vec<ArbiterHandle>,
     pub slot: Slot<Registry>,
+    /// The hooks' actors. The next Registry starts its own when none of them is left.
+    pub children: Children,
+    /// Whose call is whose is nowhere else, and so outlives a panic here.
+    pub calls: Arc<Mutex<Calls>>,
 }
 
 /// The ways to the broker, and the front door for what has to be an event of ours when there is none.
@@ -69,7 +77,9 @@ pub struct Registry {
     pub(super) hooks: Hooks,
     pub(super) one_offs: OneOffs,
     pub(super) limits: HashMap<AccountId, AccountLimits>,
-    pub(super) calls: Calls,
+    pub(super) parent: Parent,
+    /// Where the Registry is in the order of what it hands to the store.
+    pub(super) era: Era,
     /// Hooks with a write under way: one at a time each.
     pub(super) writing: HashSet<HookId>,
     pub(super) draining: bool,
@@ -80,14 +90,14 @@ pub struct Registry {
 impl Registry {
     /// Starts the actors of all hooks that the store has, and counts what they need from the broker.
     pub fn new(parts: Parts, loaded: Loaded) -> Self {
-        let webhooks = &parts.webhooks;
-        let calls = Calls::new(webhooks.calls_max, webhooks.calls_hours * 3_600_000);
+        let parent = parts.children.parent();
         let mut registry = Self {
             parts,
             hooks: Hooks::default(),
             one_offs: OneOffs::default(),
             limits: HashMap::new(),
-            calls,
+            parent,
+            era: Era::default(),
             writing: HashSet::new(),
             draining: false,
             found: Vec::new(),
@@ -108,39 +118,27 @@ impl Registry {
             }
         }
         for (id, record) in loaded.hooks {
-            let backlog = backlog(loaded.pending.remove(&id), loaded.failures.remove(&id).unwrap_or_default());
+            let pending = loaded.pending.remove(&id);
+            let backlog = Backlog {
+                first_due_ms: pending.map(|pending| pending.first_due_ms),
+                failures: FailureWindow::from_times(loaded.failures.remove(&id).unwrap_or_default()),
+            };
             match Hook::from_record(&record) {
-                Ok(hook) => self.start_hook(Arc::new(hook), backlog),
+                Ok(hook) => self.start_hook(Arc::new(hook), pending.map_or(0, |pending| pending.count), backlog),
                 Err(error) => error!("hook {id} is unreadable and gets no events: {error}"),
             }
         }
         // What is left belongs to no registered hook: to one-off hooks, which their events carry.
         for (id, pending) in loaded.pending {
-            self.one_offs.parked(id, Overflowed { count: pending.count, due_ms: pending.first_due_ms });
+            self.one_offs.parked(id, Waiting { count: pending.count, due_ms: pending.first_due_ms });
         }
+        fault_point!("registry.build");
         self.count_hooks();
         info!("{} hooks registered", self.hooks.len());
     }
 
     pub(super) fn mailbox(&self) -> &Mailbox {
         self.parts.slot.mailbox()
-    }
-
-    pub(super) fn start_hook(&mut self, hook: Arc<Hook>, backlog: Backlog) {
-        self.parts.bindings.need(bindings(&hook));
-        let entry = self.spawn(hook, Target::RegisteredHook, backlog, Arc::default());
-        self.hooks.insert(entry);
-    }
-
-    pub(super) fn spawn(&self, hook: Arc<Hook>, target: Target, backlog: Backlog, figures: Arc<Figures>) -> Entry {
-        let limits = self.failure_limits(hook.account);
-        let shared = Arc::clone(&self.parts.hooks);
-        let arbiter = &self.parts.arbiters[usize::from(hook.id.as_bytes()[0]) % self.parts.arbiters.len()];
-        let (of_actor, figures_of_actor) = (Arc::clone(&hook), Arc::clone(&figures));
-        let addr = WebhookActor::start_in_arbiter(arbiter, move |_| {
-            WebhookActor::new(of_actor, target, limits, backlog, shared, figures_of_actor)
-        });
-        Entry { hook, addr, figures }
     }
 
     pub(super) fn failure_limits(&self, account: AccountId) -> FailureLimits {
@@ -156,37 +154,6 @@ impl Registry {
         self.parts.metrics.hooks.set(self.hooks.len() as i64);
         self.parts.metrics.hooks_disabled.set(disabled as i64);
     }
-
-    /// An actor that panicked is started again, with what the store has for it.
-    pub(super) fn respawn(&mut self, id: HookId, ctx: &mut Context<Self>) {
-        let Some(figures) = self.hooks.get(id).map(|entry| Arc::clone(&entry.figures)) else {
-            return;
-        };
-        warn!("the actor of hook {id} ended unexpectedly and is started again");
-        self.parts.metrics.restart(ActorKind::WebhookActor);
-        figures.restarts.fetch_add(1, Ordering::Relaxed);
-        if let Some(before) = self.hooks.get(id).map(|entry| Arc::clone(&entry.hook)) {
-            let entry = self.spawn(before, Target::RegisteredHook, Backlog::default(), figures);
-            if let Some(present) = self.hooks.get_mut(id) {
-                *present = entry;
-            }
-        }
-        let store = self.parts.store.clone();
-        let looked_up = async move { Ok((store.pending(id).await?, store.failures(id).await?)) }.into_actor(self);
-        ctx.spawn(looked_up.map(move |result: Result<_, StoreError>, actor, _| match (result, actor.hooks.get(id)) {
-            (Ok((pending, failures)), Some(entry)) => entry.addr.do_send(TakeOver(backlog(pending, failures))),
-            (Ok(_), None) => (),
-            (Err(error), _) => error!("cannot read what the store has for hook {id}: {error}"),
-        }));
-    }
-}
-
-fn backlog(pending: Option<Pending>, failures: Vec<u64>) -> Backlog {
-    Backlog {
-        pending: pending.map_or(0, |pending| pending.count),
-        first_due_ms: pending.map(|pending| pending.first_due_ms),
-        failures: FailureWindow::from_times(failures),
-    }
 }
 
 impl Actor for Registry {
@@ -194,15 +161,26 @@ impl Actor for Registry {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         self.revive_one_offs(ctx);
+        // The one before may have panicked between a change and its bindings.
+        let reconciled = self.reconcile();
+        ctx.spawn(async move { _ = reconciled.await }.into_actor(self));
         // A dead hook actor is found at its next event; one that only had a timer left is found here.
         ctx.run_interval(Duration::from_millis(500), |actor, ctx| {
-            let dead: Vec<HookId> =
-                actor.hooks.iter().filter(|entry| !entry.addr.connected()).map(|entry| entry.hook.id).collect();
-            for id in dead {
-                actor.respawn(id, ctx);
-            }
-            actor.park_dead_one_offs(ctx);
+            actor.respawn_dead(ctx);
             actor.revive_one_offs(ctx);
         });
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        self.parts.slot.count_panic();
+    }
+}
+
+/// Also when a panic unwinds. Without it, they would go on beside the actors of the next Registry.
+impl Drop for Registry {
+    fn drop(&mut self) {
+        for entry in self.hooks.iter().chain(self.one_offs.iter()) {
+            entry.addr.do_send(Dismiss);
+        }
     }
 }

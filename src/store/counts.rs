@@ -1,8 +1,8 @@
-//! How many records each hook has in the tables that are bounded per hook.
+//! How many records each hook has in the tables that are bounded per hook, and how old the pending deliveries are.
 //!
 //! Owned by the store's thread, which counts once at open and then adds the difference that each group made.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::ids::HookId;
 use crate::store::codec::BadRecord;
@@ -16,6 +16,8 @@ pub(super) const COUNTED: [Table; 3] = [Table::Delivery, Table::DeadLetter, Tabl
 pub(super) struct Counts {
     per_hook: HashMap<(HookId, Table), i64>,
     totals: HashMap<Table, i64>,
+    /// How many deliveries were created in each Unix second: it does not grow with their number.
+    created: BTreeMap<u64, i64>,
 }
 
 impl Counts {
@@ -26,6 +28,23 @@ impl Counts {
             self.add_to(hook_of(key)?, table, change);
         }
         Ok(())
+    }
+
+    pub(super) fn add_created(&mut self, created_ms: u64, change: i64) {
+        self.add_created_in(created_ms / 1_000, change);
+    }
+
+    /// When the oldest delivery was created, to the second; `None` when there is none.
+    pub(super) fn oldest_created_s(&self) -> Option<u64> {
+        self.created.first_key_value().map(|(second, _)| *second)
+    }
+
+    fn add_created_in(&mut self, second: u64, change: i64) {
+        let count = self.created.entry(second).or_default();
+        *count += change;
+        if *count == 0 {
+            self.created.remove(&second);
+        }
     }
 
     pub(super) fn of(&self, hook: HookId, table: Table) -> i64 {
@@ -55,6 +74,9 @@ impl Counts {
     pub(super) fn merge(&mut self, difference: Self) {
         for ((hook, table), change) in difference.per_hook {
             self.add_to(hook, table, change);
+        }
+        for (second, change) in difference.created {
+            self.add_created_in(second, change);
         }
     }
 

@@ -99,11 +99,15 @@ impl<'a> Group<'a> {
     /// Takes in one unit of writes.
     pub(super) fn apply(&mut self, writes: &[Write]) -> Result<Committed, StoreError> {
         let before = self.difference.net(Table::Delivery);
-        let mut discarded = 0;
+        let mut committed = Committed::default();
         for write in writes {
-            discarded += self.apply_one(write)?;
+            match write {
+                Write::CountPending(hook) => committed.pending = u64::try_from(self.pending(hook)).unwrap_or(0),
+                change => committed.discarded += self.apply_one(change)?,
+            }
         }
-        Ok(Committed { discarded, growth: self.difference.net(Table::Delivery) - before })
+        committed.growth = self.difference.net(Table::Delivery) - before;
+        Ok(committed)
     }
 
     /// The number of deliveries that the write discards.
@@ -119,6 +123,7 @@ impl<'a> Group<'a> {
             Write::DeleteHook(id) => return self.delete_hook(id),
             Write::PutDelivery { key, delivery } => self.put(&key.to_disk(), &delivery.to_disk())?,
             Write::DeleteDelivery(key) => self.remove(&key.to_disk())?,
+            Write::CountPending(_) => (),
             Write::DiscardDeliveries { hook, created_before_ms } => return self.discard(hook, *created_before_ms),
             Write::PutFailures { hook, times } if times.is_empty() => {
                 self.remove(&keys::of_hook(Table::Failures, hook))?;
@@ -240,6 +245,7 @@ impl<'a> Group<'a> {
         if !self.remove_value(key)? {
             self.count(key, 1)?;
         }
+        self.count_created(key, value, 1)?;
         for (key, piece) in parts::split(key, value) {
             match self.changes.entry(key) {
                 Entry::Occupied(mut change) => change.get_mut().after = Some(piece),
@@ -266,6 +272,8 @@ impl<'a> Group<'a> {
     /// Deletes all pieces of the value under `key`. Whether there is such a value.
     fn remove_value(&mut self, key: &[u8]) -> Result<bool, StoreError> {
         let Some(head) = self.head(key)? else { return Ok(false) };
+        let first = parts::first_piece(&head).map_err(|cause| bad_record(key, cause))?;
+        self.count_created(key, first, -1)?;
         for key in parts::further_keys(key, &head).map_err(|cause| bad_record(key, cause))? {
             if let Some(piece) = self.head(&key)? {
                 self.remove_record(key, &piece);
@@ -288,6 +296,15 @@ impl<'a> Group<'a> {
 
     fn count(&mut self, key: &[u8], change: i64) -> Result<(), StoreError> {
         self.difference.add(key, change).map_err(|cause| bad_record(key, cause))
+    }
+
+    /// `value` may be its first piece alone.
+    fn count_created(&mut self, key: &[u8], value: &[u8], change: i64) -> Result<(), StoreError> {
+        if key.first() == Some(&(Table::Delivery as u8)) {
+            let created_ms = delivery_created_ms(value).map_err(|cause| bad_record(key, cause))?;
+            self.difference.add_created(created_ms, change);
+        }
+        Ok(())
     }
 
     fn head(&self, key: &[u8]) -> Result<Option<IVec>, StoreError> {

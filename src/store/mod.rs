@@ -193,9 +193,11 @@ impl Store {
         self.read(move |db| read::due(db, hook, now_ms, limit, &skip.into_iter().collect())).await
     }
 
-    /// What waits for the hook, `None` when nothing does. Takes 2 to 3 µs a delivery.
-    pub async fn pending(&self, hook: HookId) -> Result<Option<Pending>, StoreError> {
-        self.read(move |db| read::pending(db, hook)).await
+    /// How many deliveries the hook has, with every write that was handed in before the call and none that comes after.
+    /// All of those before are on disk then.
+    pub fn pending(&self, hook: HookId) -> impl Future<Output = Result<u64, StoreError>> + Send + 'static + use<> {
+        let counted = self.commit(vec![Write::CountPending(hook)]);
+        async move { counted.await.map(|committed| committed.pending) }
     }
 
     /// The times of the hook's recent failures.

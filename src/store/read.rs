@@ -1,7 +1,7 @@
 //! What is read while the server runs: due deliveries, dead letters, attempts.
 //!
 //! Plain blocking functions over sled, run on tokio's blocking threads by the handle in `mod.rs`. Each is bounded by
-//! the caller's limit, except for counting a backlog. They see what the store's thread has applied.
+//! the caller's limit. They see what the store's thread has applied.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashSet};
@@ -14,7 +14,6 @@ use crate::store::error::StoreError;
 use crate::store::keys::{self, DeadLetterKey, DeliveryKey, Position, Table};
 use crate::store::parts;
 use crate::store::record::{DeadLetter, StoredDelivery, failures_from_disk};
-use crate::store::scan::Pending;
 
 /// What a hook has to do now, and when there is more.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,15 +76,6 @@ pub(super) fn due(
         ready.push((key, delivery));
     }
     Ok(Due { ready, next_due_ms: None })
-}
-
-pub(super) fn pending(db: &Db, hook: HookId) -> Result<Option<Pending>, StoreError> {
-    let mut pending = None;
-    for record in db.scan_prefix(keys::of_hook(Table::Delivery, &hook)) {
-        let (key, head) = record.map_err(read_error)?;
-        pending = Some(Pending::and(pending, &key, &head).map_err(|cause| bad_record(&key, cause))?);
-    }
-    Ok(pending)
 }
 
 pub(super) fn failures(db: &Db, hook: HookId) -> Result<Vec<u64>, StoreError> {

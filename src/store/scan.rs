@@ -52,21 +52,15 @@ impl Loaded {
 pub struct Pending {
     pub count: u64,
     pub first_due_ms: u64,
-    pub oldest_created_ms: u64,
 }
 
 impl Pending {
-    /// `so_far` and one more delivery, whose key comes later. Its body is not looked at.
-    pub(super) fn and(so_far: Option<Self>, key: &[u8], head: &[u8]) -> Result<Self, BadRecord> {
+    /// `so_far` and one more delivery, whose key comes later.
+    fn and(so_far: Option<Self>, key: &[u8]) -> Result<Self, BadRecord> {
         let due_ms = DeliveryKey::from_disk(key)?.due_ms;
-        let created_ms = parts::first_piece(head).and_then(delivery_created_ms)?;
         Ok(match so_far {
-            None => Self { count: 1, first_due_ms: due_ms, oldest_created_ms: created_ms },
-            Some(so_far) => Self {
-                count: so_far.count + 1,
-                first_due_ms: so_far.first_due_ms,
-                oldest_created_ms: so_far.oldest_created_ms.min(created_ms),
-            },
+            None => Self { count: 1, first_due_ms: due_ms },
+            Some(so_far) => Self { count: so_far.count + 1, ..so_far },
         })
     }
 }
@@ -133,7 +127,8 @@ impl Scan {
             Table::Delivery => {
                 let hook = keys::hook_of(key)?;
                 let so_far = self.loaded.pending.get(&hook).copied();
-                self.loaded.pending.insert(hook, Pending::and(so_far, key, head)?);
+                self.loaded.pending.insert(hook, Pending::and(so_far, key)?);
+                self.counts.add_created(parts::first_piece(head).and_then(delivery_created_ms)?, 1);
             }
             Table::Attempt => {
                 let (_, position) = Position::from_disk(key)?;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Running totals since the store was opened; the last five are as of now.
+/// Running totals since the store was opened; the last six are as of now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Groups brought to disk, each with one flush.
@@ -20,6 +20,8 @@ pub struct StoreStats {
     /// Writes handed in and not yet taken up.
     pub queued: u64,
     pub deliveries: u64,
+    /// When the oldest of them was created, in Unix seconds; 0 when there is none.
+    pub oldest_delivery_s: u64,
     pub dead_letters: u64,
     pub attempts: u64,
     pub bytes_on_disk: u64,
@@ -49,6 +51,7 @@ cells!(
     dropped_dead_letters,
     queued,
     deliveries,
+    oldest_delivery_s,
     dead_letters,
     attempts,
     bytes_on_disk

@@ -331,6 +331,7 @@ impl Worker {
 
     fn report_counts(&self) {
         self.shared.stats.deliveries.set(self.counts.total(Table::Delivery));
+        self.shared.stats.oldest_delivery_s.set(self.counts.oldest_created_s().unwrap_or(0));
         self.shared.stats.dead_letters.set(self.counts.total(Table::DeadLetter));
         self.shared.stats.attempts.set(self.counts.total(Table::Attempt));
     }

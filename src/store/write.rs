@@ -40,6 +40,8 @@ pub enum Write {
         hook: HookId,
         created_before_ms: u64,
     },
+    /// Changes nothing, and answers how many deliveries the hook has at this point in the order of all writes.
+    CountPending(HookId),
     /// The times of the hook's recent failures; none deletes the record.
     PutFailures {
         hook: HookId,
@@ -83,4 +85,6 @@ pub struct Committed {
     /// By how much the unit changed the number of pending deliveries: a write over another, or a deletion of what is
     /// not there, counts nothing.
     pub growth: i64,
+    /// What `CountPending` counted.
+    pub pending: u64,
 }

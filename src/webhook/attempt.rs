@@ -64,7 +64,7 @@ pub fn record(
     at_ms: u64,
     body_bytes_max: usize,
 ) -> Vec<u8> {
-    let Flight { delivery, hook, rendered } = flight;
+    let Flight { delivery, hook, rendered, .. } = flight;
     let retries = u32::from(hook.retries).saturating_sub(delivery.attempts);
     let mut attempt = json!({
         "hook_id": hook.id,

@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 
+use prometheus_client::metrics::gauge::Gauge;
+
 use super::client::SenderSettings;
 use super::messages::{DisableHook, OneOffIdle};
 use super::outcome::SuccessCodes;
 use crate::config;
 use crate::event::now_ms;
+use crate::ids::{EventId, HookId};
 use crate::metrics::{Mailbox, Metrics};
+use crate::poison::Poison;
 use crate::store::Store;
 use crate::supervise::Door;
 
@@ -22,6 +26,8 @@ pub struct HookContext {
     pub cluster_id: String,
     pub disable: Door<DisableHook>,
     pub idle: Door<OneOffIdle>,
+    /// Deliveries of the store whose handling panicked.
+    pub poison: Poison<(HookId, EventId)>,
 }
 
 /// How the last attempt of a hook ended.
@@ -41,26 +47,31 @@ pub struct Figures {
     pub mailbox: Mailbox,
     pub started_ms: AtomicU64,
     pub restarts: AtomicU64,
-    pub in_flight: AtomicU64,
+    pub panics: AtomicU64,
+    in_flight: AtomicU64,
     /// Below zero for a moment when a delivery is over before the Registry has told that it went to the store.
     pending: AtomicI64,
+    /// The sums over all hooks.
+    pending_total: Gauge,
+    in_flight_total: Gauge,
     last: AtomicU8,
 }
 
-impl Default for Figures {
-    fn default() -> Self {
+impl Figures {
+    pub fn new(metrics: &Metrics) -> Self {
         Self {
             mailbox: Mailbox::default(),
             started_ms: AtomicU64::new(now_ms()),
             restarts: AtomicU64::new(0),
+            panics: AtomicU64::new(0),
             in_flight: AtomicU64::new(0),
             pending: AtomicI64::new(0),
+            pending_total: metrics.pending.clone(),
+            in_flight_total: metrics.in_flight.clone(),
             last: AtomicU8::new(LastResult::None as u8),
         }
     }
-}
 
-impl Figures {
     /// Deliveries in the store, and on their way there.
     pub fn pending(&self) -> u64 {
         u64::try_from(self.pending.load(Ordering::Relaxed)).unwrap_or(0)
@@ -68,11 +79,16 @@ impl Figures {
 
     pub fn pending_changed(&self, by: i64) {
         self.pending.fetch_add(by, Ordering::Relaxed);
+        self.pending_total.inc_by(by);
     }
 
-    /// Begins anew with this number; by how much that differs from the one before.
-    pub fn reset_pending(&self, pending: i64) -> i64 {
-        pending - self.pending.swap(pending, Ordering::Relaxed)
+    /// Before they are counted again, or when nobody has them any more.
+    pub fn forget_pending(&self) {
+        self.pending_total.dec_by(self.pending.swap(0, Ordering::Relaxed));
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     pub fn set_last(&self, result: LastResult) {
@@ -88,5 +104,30 @@ impl Figures {
             4 => Some("gone"),
             _ => None,
         }
+    }
+}
+
+/// With their last holder gone, the actor and its Registry are: whoever comes next counts for itself.
+impl Drop for Figures {
+    fn drop(&mut self) {
+        self.forget_pending();
+    }
+}
+
+/// Counts a request as under way for as long as it lives, whatever ends it.
+pub struct UnderWay(Arc<Figures>);
+
+impl UnderWay {
+    pub fn begin(figures: Arc<Figures>) -> Self {
+        figures.in_flight.fetch_add(1, Ordering::Relaxed);
+        figures.in_flight_total.inc();
+        Self(figures)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_flight_total.dec();
     }
 }

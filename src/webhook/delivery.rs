@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use super::context::UnderWay;
 use super::hook::Hook;
 use super::job::{BadJob, Job};
 use super::request::Rendered;
+use super::suspect::Suspect;
 use crate::event::{Receipt, now_ms};
-use crate::ids::HookId;
+use crate::ids::{EventId, HookId};
+use crate::poison::Poison;
 use crate::store::{DeliveryKey, StoredDelivery, Write};
 
 pub struct Delivery {
@@ -25,6 +28,7 @@ pub struct Flight {
     pub delivery: Delivery,
     pub hook: Arc<Hook>,
     pub rendered: Arc<Rendered>,
+    pub under_way: UnderWay,
 }
 
 impl Delivery {
@@ -36,6 +40,12 @@ impl Delivery {
         let (attempts, created_ms) = (stored.attempts, stored.created_ms);
         let job = Arc::new(Job::from_stored(stored)?);
         Ok(Self { job, attempts, created_ms, receipt: None, stored: Some(key) })
+    }
+
+    /// To have it in hand while it is worked on.
+    pub fn suspect(&self, hook: HookId, poison: &Poison<(HookId, EventId)>) -> Suspect {
+        let receipt = self.receipt.as_ref().map(Receipt::suspect);
+        Suspect { receipt, hook, event: self.job.event.id, poison: poison.clone() }
     }
 
     /// The write that puts it into the store, due at that time.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix::Message;
 
-use super::actor::Backlog;
 use super::hook::Hook;
 use super::job::Job;
 use super::retry::FailureLimits;
@@ -19,18 +18,12 @@ pub struct Deliver {
     pub receipt: Receipt,
 }
 
-/// Deliveries for the hook were written to the store past its full mailbox.
+/// Deliveries for the hook came to the store past its mailbox, and are counted as pending already.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Overflowed {
-    pub count: u64,
     pub due_ms: u64,
 }
-
-/// What the store has for a hook whose actor had to be started again.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct TakeOver(pub Backlog);
 
 /// The hook's document or its account's numbers are different now.
 #[derive(Message)]
@@ -38,13 +31,6 @@ pub struct TakeOver(pub Backlog);
 pub struct Update {
     pub hook: Arc<Hook>,
     pub limits: FailureLimits,
-}
-
-/// Dead letters became deliveries again, due now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Revived {
-    pub count: u64,
 }
 
 /// Writes down all that is held in memory and begins nothing new. Answered when it is on disk.
@@ -56,6 +42,11 @@ pub struct WriteDown;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Discard;
+
+/// The Registry that knew the hook has ended. So does the actor, before a new Registry starts another one.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Dismiss;
 
 /// To the Registry: the hook is to be disabled.
 #[derive(Message)]

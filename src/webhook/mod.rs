@@ -11,7 +11,7 @@
 //! - [`client`]: one request and its answer, by way of [`connect`], [`resolve`] and [`tls`]
 //! - [`outcome`]: how an attempt ended; [`retry`]: when to try again, and when a hook has failed too often
 //! - [`actor`]: the actor of one hook, with its [`messages`] and [`context`]; [`job`]: an event that several hooks share;
-//!   [`delivery`]: one event to one hook; [`attempt`]: one request of it
+//!   [`delivery`]: one event to one hook; [`attempt`]: one request of it; [`suspect`]: which one a panic is blamed on
 
 pub mod actor;
 pub mod allow;
@@ -35,5 +35,6 @@ pub mod request;
 pub mod resolve;
 pub mod retry;
 pub mod rules;
+pub mod suspect;
 pub mod tls;
 pub mod uri;

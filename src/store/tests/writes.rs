@@ -62,13 +62,13 @@ async fn deleting_a_hook_takes_all_of_its_records_and_nobody_elses() {
     store.flush_now().await.unwrap();
     // A delivery of the same unit counts too.
     let committed = store.commit(vec![put(1, 30, 4), Write::DeleteHook(hook(1))]).await.unwrap();
-    assert_eq!(committed, Committed { discarded: 3, growth: -2 });
+    assert_eq!(committed, Committed { discarded: 3, growth: -2, pending: 0 });
     let stats = store.stats();
     assert_eq!((stats.deliveries, stats.dead_letters, stats.attempts), (2, 1, 1));
-    assert_eq!(store.pending(hook(1)).await.unwrap(), None);
+    assert_eq!(store.pending(hook(1)).await.unwrap(), 0);
     assert_eq!(store.dead_letters(hook(1), 10, None).await.unwrap(), []);
     assert!(attempt_times(&store, &[1], everything()).await.is_empty());
-    assert_eq!(store.pending(hook(2)).await.unwrap().unwrap().count, 2);
+    assert_eq!(store.pending(hook(2)).await.unwrap(), 2);
     store.close().await.unwrap();
 
     let (store, loaded) = open(&dir);
@@ -93,14 +93,55 @@ async fn a_unit_tells_by_how_much_the_backlog_really_grew() {
 }
 
 #[tokio::test]
+async fn deliveries_are_counted_at_one_point_in_the_order_of_all_writes() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = open(&dir);
+    // All of them are queued before any is answered.
+    let before = store.commit(vec![put(1, 10, 1), put(1, 20, 2), put(2, 10, 1)]);
+    store.write(vec![put(1, 30, 3)]);
+    let counted = store.pending(hook(1));
+    let after = store.commit(vec![put(1, 40, 4), Write::DeleteDelivery(key(1, 10, 1))]);
+    let again = store.pending(hook(1));
+    after.await.unwrap();
+    before.await.unwrap();
+    assert_eq!((counted.await.unwrap(), again.await.unwrap()), (3, 3));
+    store.commit(vec![Write::DeleteDelivery(key(1, 20, 2))]).await.unwrap();
+    assert_eq!(store.pending(hook(1)).await.unwrap(), 2);
+    assert_eq!(store.pending(hook(9)).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_oldest_delivery_is_known_also_after_the_store_was_opened_again() {
+    let dir = TempDir::new().unwrap();
+    let (store, _) = open(&dir);
+    assert_eq!(store.stats().oldest_delivery_s, 0);
+    store.commit(vec![put(1, 9_500, 1), put(2, 9_700, 2), put(1, 12_000, 3)]).await.unwrap();
+    assert_eq!(store.stats().oldest_delivery_s, 9);
+    store.commit(vec![Write::DeleteDelivery(key(1, 9_500, 1))]).await.unwrap();
+    assert_eq!(store.stats().oldest_delivery_s, 9, "there is another one of that second");
+    store.close().await.unwrap();
+    let (store, _) = open(&dir);
+    assert_eq!(store.stats().oldest_delivery_s, 9);
+    // One that is put off was created when it was.
+    let again = Write::PutDelivery { key: key(2, 99_000, 2), delivery: delivery(2, 9_700) };
+    store.commit(vec![Write::DeleteDelivery(key(2, 9_700, 2)), again]).await.unwrap();
+    assert_eq!(store.stats().oldest_delivery_s, 9);
+    store.commit(vec![Write::DeleteHook(hook(2))]).await.unwrap();
+    assert_eq!(store.stats().oldest_delivery_s, 12);
+    store.commit(vec![put(1, 12_000, 3)]).await.unwrap();
+    store.commit(vec![Write::DeleteDelivery(key(1, 12_000, 3))]).await.unwrap();
+    assert_eq!(store.stats().oldest_delivery_s, 0);
+}
+
+#[tokio::test]
 async fn pending_deliveries_expire_by_their_age() {
     let dir = TempDir::new().unwrap();
     let (store, _) = open(&dir);
     store.commit(vec![put(1, 10, 1), put(1, 20, 2), put(1, 30, 3), put(2, 10, 1)]).await.unwrap();
     assert_eq!(store.take_pending(hook(1), 30).await.unwrap(), 2);
-    assert_eq!(store.pending(hook(1)).await.unwrap().unwrap().first_due_ms, 30);
+    assert_eq!(store.pending(hook(1)).await.unwrap(), 1);
     assert_eq!(store.take_pending(hook(1), u64::MAX).await.unwrap(), 1);
-    assert_eq!(store.pending(hook(1)).await.unwrap(), None);
+    assert_eq!(store.pending(hook(1)).await.unwrap(), 0);
     assert_eq!(store.stats().deliveries, 1);
 }
 

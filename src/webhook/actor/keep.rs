@@ -8,10 +8,12 @@ use log::{error, warn};
 
 use super::WebhookActor;
 use crate::event::{Receipt, now_ms};
+use crate::faults::fault_point;
 use crate::ids::HookId;
 use crate::metrics::DeliveryOutcome;
-use crate::store::{DeliveryKey, Due, StoreError, Write};
+use crate::store::{DeliveryKey, Due, StoreError, StoredDelivery, Target, Write};
 use crate::webhook::delivery::Delivery;
+use crate::webhook::suspect::Suspect;
 
 /// How long to leave a failing store alone.
 const STORE_PAUSE_MS: u64 = 1_000;
@@ -115,8 +117,9 @@ impl WebhookActor {
 
     /// Commits, and only then lets the receipts be done. A failing store hands the events back to their senders.
     pub(super) fn commit(&mut self, change: Change) -> impl ActorFuture<Self, Output = ()> + 'static + use<> {
+        fault_point!("hook.write");
         let growth = change.growth();
-        self.pending_changed(growth);
+        self.figures.pending_changed(growth);
         // Reads see what the store has applied: until then, these would come up again.
         self.deleting.extend(&change.deleted);
         let Change { writes, receipts, due_ms, deleted } = change;
@@ -131,6 +134,7 @@ impl WebhookActor {
         }
         .into_actor(self)
         .map(move |result, actor, ctx| {
+            fault_point!("hook.written");
             actor.committing -= 1;
             for key in &deleted {
                 actor.deleting.remove(key);
@@ -141,11 +145,11 @@ impl WebhookActor {
             match result {
                 Ok(committed) => {
                     // What an earlier failure kept out of the store was deleted in vain.
-                    actor.pending_changed(committed.growth - growth);
+                    actor.figures.pending_changed(committed.growth - growth);
                     actor.next_due_ms = actor.next_due_ms.into_iter().chain(due_ms).min();
                 }
                 Err(error) => {
-                    actor.pending_changed(-growth);
+                    actor.figures.pending_changed(-growth);
                     actor.store_failed(&error);
                 }
             }
@@ -178,7 +182,7 @@ impl WebhookActor {
             match result {
                 Ok(committed) => {
                     actor.next_due_ms = None;
-                    actor.pending_changed(-(committed.discarded as i64));
+                    actor.figures.pending_changed(-(committed.discarded as i64));
                     actor.shared.metrics.deliveries_ended(DeliveryOutcome::Expired, committed.discarded);
                     warn!(
                         "hook {}: disabled for too long, {} held deliveries expired",
@@ -280,6 +284,15 @@ impl WebhookActor {
         // Deliveries that were written down while the store was being read did not leave memory.
         let in_hand: HashSet<DeliveryKey> = self.not_to_take_up().collect();
         for (key, stored) in due.ready.into_iter().filter(|(key, _)| !in_hand.contains(key)) {
+            let panics = self.shared.poison.panics(&(key.hook, key.event));
+            if panics >= self.shared.config.poison_max {
+                self.bury(key, stored, panics, ctx);
+                continue;
+            }
+            let suspect =
+                Suspect { receipt: None, hook: key.hook, event: key.event, poison: self.shared.poison.clone() };
+            let _in_hand = suspect.in_hand();
+            fault_point!("hook.take_up", &stored.body);
             match Delivery::from_stored(key, stored) {
                 Ok(delivery) => self.ready.push_back(delivery),
                 Err(error) => {
@@ -299,6 +312,21 @@ impl WebhookActor {
         }
         self.pump(ctx);
         self.check_idle();
+    }
+
+    /// A delivery that makes its actor panic whenever it comes up would do so without end: it is given up.
+    fn bury(&mut self, key: DeliveryKey, stored: StoredDelivery, panics: u32, ctx: &mut Context<Self>) {
+        error!("hook {}: gives event {} up: its handling panicked {panics} times", self.id(), key.event);
+        let mut change = Change { deleted: vec![key], ..Change::log(Write::DeleteDelivery(key)) };
+        if self.target == Target::RegisteredHook {
+            let reason = format!("its handling panicked {panics} times");
+            change = change.and(Write::DeadLetter { hook: key.hook, delivery: stored, died_ms: now_ms(), reason });
+        }
+        self.shared.metrics.delivery(DeliveryOutcome::GivenUp);
+        // It may be sent again, and then has its tries again.
+        self.shared.poison.forget(&(key.hook, key.event));
+        let committed = self.commit(change);
+        ctx.spawn(committed);
     }
 
     /// Receipts are not held for longer than this: one slow endpoint must not stop the broker's window.

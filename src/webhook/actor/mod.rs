@@ -3,11 +3,11 @@
 //! |            |                                                                                        |
 //! |------------|----------------------------------------------------------------------------------------|
 //! | owns       | the hook's window in memory, its retry timer, its failure window, its HTTP client      |
-//! | receives   | `Deliver`, `Overflowed`, `Update`, `Revived`, … from the Registry                      |
+//! | receives   | `Deliver`, `Overflowed`, `Update`, `WriteDown`, `Discard`, `Dismiss` from the Registry |
 //! | sends      | HTTP requests; writes to the store; `DisableHook`, `OneOffIdle` to the Registry        |
-//! | fails when | a handler panics                                                                       |
-//! | on failure | receipts in memory hand their events back; the Registry starts the hook again, which   |
-//! |            | takes its deliveries from the store                                                    |
+//! | fails when | a handler panics, or its Registry does                                                 |
+//! | on failure | receipts in memory hand their events back; the Registry, or the next one, starts the   |
+//! |            | hook again, which takes its deliveries from the store                                  |
 //!
 //! It never changes the hook's document: that is the Registry's. What is in the store and not in memory is found again
 //! by its due time alone. [`send`] is the way of a request, [`keep`] that to and from the store.
@@ -27,12 +27,14 @@ use super::client::HttpSender;
 use super::context::{Figures, HookContext};
 use super::delivery::{Delivery, Flight};
 use super::hook::Hook;
-use super::messages::{Deliver, DisableHook, Discard, OneOffIdle, Overflowed, Revived, TakeOver, Update, WriteDown};
+use super::messages::{Deliver, DisableHook, Discard, Dismiss, OneOffIdle, Overflowed, Update, WriteDown};
 use super::retry::{Counted, FailureLimits, FailureWindow};
 use crate::event::now_ms;
+use crate::faults::fault_point;
 use crate::ids::HookId;
 use crate::metrics::DeliveryOutcome;
 use crate::store::{DeliveryKey, Target, Write};
+use crate::supervise::children::Child;
 
 const TOO_MANY_FAILURES: &str = "too many failed attempts";
 const ENDPOINT_GONE: &str = "endpoint is gone (410)";
@@ -41,7 +43,6 @@ const TOO_MANY_PENDING: &str = "too many pending deliveries";
 /// What the actor finds in the store when it starts.
 #[derive(Debug, Default)]
 pub struct Backlog {
-    pub pending: u64,
     pub first_due_ms: Option<u64>,
     pub failures: FailureWindow,
 }
@@ -77,6 +78,8 @@ pub struct WebhookActor {
     discarded: bool,
     sender: Option<Rc<HttpSender>>,
     last_used_ms: u64,
+    /// The Registry's.
+    child: Child,
 }
 
 impl WebhookActor {
@@ -87,8 +90,8 @@ impl WebhookActor {
         backlog: Backlog,
         shared: Arc<HookContext>,
         figures: Arc<Figures>,
+        child: Child,
     ) -> Self {
-        shared.metrics.pending.inc_by(figures.reset_pending(backlog.pending as i64));
         Self {
             hook,
             target,
@@ -112,6 +115,7 @@ impl WebhookActor {
             discarded: false,
             sender: None,
             last_used_ms: 0,
+            child,
         }
     }
 
@@ -120,16 +124,11 @@ impl WebhookActor {
     }
 
     fn may_send(&self) -> bool {
-        self.hook.enabled && !self.suspended && !self.draining && !self.discarded
+        self.hook.enabled && !self.suspended && !self.draining && !self.discarded && !self.child.is_orphan()
     }
 
     fn window_room(&self) -> usize {
         self.shared.config.window_max.saturating_sub(self.ready.len() + self.in_flight.len())
-    }
-
-    fn pending_changed(&self, by: i64) {
-        self.figures.pending_changed(by);
-        self.shared.metrics.pending.inc_by(by);
     }
 
     fn accept(&mut self, delivery: Delivery, ctx: &mut Context<Self>) {
@@ -142,7 +141,6 @@ impl WebhookActor {
             self.ready.push_back(delivery);
             self.arm_hold(self.shared.config.ack_hold_ms, ctx);
         }
-        self.pump(ctx);
     }
 
     fn count_failure(&mut self, now: u64) {
@@ -172,21 +170,18 @@ impl WebhookActor {
             return;
         }
         self.suspended = true;
-        match self.shared.disable.recipient() {
-            Some(registry) => registry.do_send(DisableHook { id: self.id(), reason }),
-            // The Registry is being started again, and this actor with it.
-            None => warn!("hook {} should be disabled ({reason}), but the registry is away", self.id()),
+        if self.shared.disable.tell(DisableHook { id: self.id(), reason }).is_err() {
+            // It is being started again, and this actor with it.
+            warn!("hook {} should be disabled ({reason}), but the registry is away", self.id());
         }
     }
 
     /// A one-off hook without work tells the Registry, which lets go of it.
     fn check_idle(&self) {
         let idle = self.ready.is_empty() && self.in_flight.is_empty() && !self.loading && self.figures.pending() == 0;
-        if self.target == Target::OneOffHook
-            && idle
-            && let Some(registry) = self.shared.idle.recipient()
-        {
-            registry.do_send(OneOffIdle(self.id()));
+        if self.target == Target::OneOffHook && idle {
+            // A Registry that is away is being started again, and this actor with it.
+            drop(self.shared.idle.tell(OneOffIdle(self.id())));
         }
     }
 }
@@ -197,25 +192,31 @@ impl Actor for WebhookActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         // One AMQP window in a burst fits; beyond it the Registry writes to the store itself.
         ctx.set_mailbox_capacity(self.shared.config.window_max);
-        self.figures.in_flight.store(0, Ordering::Relaxed);
         self.figures.started_ms.store(now_ms(), Ordering::Relaxed);
         self.arm_due(ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
-        self.shared.metrics.in_flight.dec_by(self.in_flight.len() as i64);
+        self.figures.panics.fetch_add(u64::from(std::thread::panicking()), Ordering::Relaxed);
     }
 }
 
 impl Handler<Deliver> for WebhookActor {
     type Result = ();
 
-    fn handle(&mut self, message: Deliver, ctx: &mut Self::Context) {
+    fn handle(&mut self, Deliver { job, receipt }: Deliver, ctx: &mut Self::Context) {
         self.figures.mailbox.handled();
-        let receipt = message.receipt.being_handled();
-        // Also when it was disabled meanwhile: the Registry gave it while the hook was enabled, so that it is held.
-        self.accept(Delivery::new(message.job, receipt.share()), ctx);
-        receipt.done();
+        if self.child.is_orphan() {
+            // Its sender keeps it for the next Registry.
+            return drop(receipt);
+        }
+        {
+            let _in_hand = receipt.in_hand();
+            fault_point!("hook.deliver", job.event.body());
+            // Also when it was disabled meanwhile: the Registry gave it while the hook was enabled, so that it is held.
+            self.accept(Delivery::new(job, receipt), ctx);
+        }
+        self.pump(ctx);
     }
 }
 
@@ -223,34 +224,17 @@ impl Handler<Overflowed> for WebhookActor {
     type Result = ();
 
     fn handle(&mut self, message: Overflowed, ctx: &mut Self::Context) {
-        self.pending_changed(message.count as i64);
         self.due_at(message.due_ms);
         self.check_backlog();
         self.pump(ctx);
     }
 }
 
-impl Handler<TakeOver> for WebhookActor {
+impl Handler<Dismiss> for WebhookActor {
     type Result = ();
 
-    fn handle(&mut self, TakeOver(backlog): TakeOver, ctx: &mut Self::Context) {
-        self.pending_changed(backlog.pending as i64);
-        // Those of the moment since the start are few, and come again if they go on.
-        self.failures = backlog.failures;
-        if let Some(due_ms) = backlog.first_due_ms {
-            self.due_at(due_ms);
-        }
-        self.pump(ctx);
-    }
-}
-
-impl Handler<Revived> for WebhookActor {
-    type Result = ();
-
-    fn handle(&mut self, message: Revived, ctx: &mut Self::Context) {
-        self.pending_changed(message.count as i64);
-        self.due_at(now_ms());
-        self.pump(ctx);
+    fn handle(&mut self, _: Dismiss, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }
 
@@ -300,7 +284,6 @@ impl Handler<Discard> for WebhookActor {
                 receipt.done();
             }
         }
-        self.shared.metrics.in_flight.dec_by(self.figures.in_flight.swap(0, Ordering::Relaxed) as i64);
         self.shared.metrics.deliveries_ended(DeliveryOutcome::Discarded, only_in_memory);
         self.end_if_discarded(ctx);
     }
@@ -313,7 +296,7 @@ impl WebhookActor {
             return;
         }
         let left = self.figures.pending() > 0;
-        self.shared.metrics.pending.inc_by(self.figures.reset_pending(0));
+        self.figures.forget_pending();
         // What came to the store after the hook was deleted there. One-off hooks come again under the same id.
         if left && self.target == Target::RegisteredHook {
             self.shared.store.write(vec![Write::DeleteHook(self.id())]);

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
@@ -11,11 +10,12 @@ use log::debug;
 use super::keep::Change;
 use super::{ENDPOINT_GONE, WebhookActor};
 use crate::event::now_ms;
+use crate::faults::fault_point;
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Target, Write};
 use crate::webhook::attempt::{Logged, RetriesLeft, failure_text, one_off_log, record, send};
 use crate::webhook::client::{Answer, HttpSender};
-use crate::webhook::context::LastResult;
+use crate::webhook::context::{LastResult, UnderWay};
 use crate::webhook::delivery::{Delivery, Flight};
 use crate::webhook::outcome::Outcome;
 use crate::webhook::retry::{Next, RetryPolicy, next_attempt};
@@ -44,7 +44,12 @@ impl WebhookActor {
     fn begin(&mut self, delivery: Delivery, ctx: &mut Context<Self>) {
         let hook = Arc::clone(&self.hook);
         let config = &self.shared.config;
-        let rendered = delivery.job.render(&hook, &config.reserved_ccv_keys, &self.shared.cluster_id);
+        let suspect = delivery.suspect(hook.id, &self.shared.poison);
+        let rendered = {
+            let _in_hand = suspect.in_hand();
+            fault_point!("hook.begin", delivery.job.event.body());
+            delivery.job.render(&hook, &config.reserved_ccv_keys, &self.shared.cluster_id)
+        };
         let logged = if config.log_successful_attempts { Logged::All } else { Logged::Failures };
         let sender = self.sender.get_or_insert_with(|| Rc::new(HttpSender::new(&self.shared.sender)));
         let answer = send(Rc::clone(sender), Arc::clone(&hook), Arc::clone(&rendered), delivery.job.event.id, logged);
@@ -56,9 +61,9 @@ impl WebhookActor {
         let number = self.flights;
         self.flights += 1;
         // The document of this attempt stays with it, for judging and for the log.
-        self.in_flight.insert(number, Flight { delivery, hook, rendered });
-        self.figures.in_flight.fetch_add(1, Ordering::Relaxed);
-        self.shared.metrics.in_flight.inc();
+        let under_way = UnderWay::begin(Arc::clone(&self.figures));
+        self.in_flight.insert(number, Flight { delivery, hook, rendered, under_way });
+        let answer = suspect.in_hand_of(answer);
         ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| actor.settle(number, answer, ctx)));
     }
 
@@ -66,9 +71,16 @@ impl WebhookActor {
         let Some(flight) = self.in_flight.remove(&number) else {
             return;
         };
-        self.figures.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.shared.metrics.in_flight.dec();
         self.shared.metrics.request_seconds.observe(answer.duration.as_secs_f64());
+        self.judge(flight, answer, ctx);
+        self.pump(ctx);
+        self.check_idle();
+    }
+
+    fn judge(&mut self, flight: Flight, answer: Answer, ctx: &mut Context<Self>) {
+        let suspect = flight.delivery.suspect(self.id(), &self.shared.poison);
+        let _in_hand = suspect.in_hand();
+        fault_point!("hook.settle", flight.delivery.job.event.body());
         let now = now_ms();
         let policy = RetryPolicy {
             base_ms: self.shared.config.retry_base_ms,
@@ -86,8 +98,6 @@ impl WebhookActor {
             Next::At(due_ms) => self.postpone(ended, due_ms, ctx),
             Next::GivenUp => self.give_up(ended, ctx),
         }
-        self.pump(ctx);
-        self.check_idle();
     }
 
     fn delivered(&mut self, ended: Ended, ctx: &mut Context<Self>) {
