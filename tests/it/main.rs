@@ -28,6 +28,8 @@ mod receipts;
 mod selection;
 mod shutdown;
 mod spill;
+#[cfg(feature = "faults")]
+mod supervision;
 mod support;
 mod support_itself;
 mod tenants;

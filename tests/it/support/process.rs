@@ -14,12 +14,16 @@ use super::{PATIENCE, eventually};
 const DEFAULTS: [(&str, &str); 2] = [("http.bind", "127.0.0.1:0"), ("webhooks.allow_hosts", "127.0.0.0/8")];
 
 /// A command of the binary, with its data in `dir` and nothing of this process's settings. A setting is named as in
-/// `config.toml`: `("amqp.queue", "mine")`. Lists are separated by commas.
+/// `config.toml`: `("amqp.queue", "mine")`. Lists are separated by commas. `faults` is the plan of the fault points.
 pub fn hookswitch(dir: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
     command.env_clear().current_dir(dir).args(arguments).stdin(Stdio::null());
     for (key, value) in DEFAULTS.iter().chain(settings) {
-        command.env(format!("HOOKSWITCH__{}", key.replace('.', "__").to_uppercase()), value);
+        let name = match *key {
+            "faults" => "HOOKSWITCH_FAULTS".to_owned(),
+            key => format!("HOOKSWITCH__{}", key.replace('.', "__").to_uppercase()),
+        };
+        command.env(name, value);
     }
     command
 }
