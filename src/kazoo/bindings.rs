@@ -5,6 +5,7 @@
 //! takes nothing.
 
 use crate::kazoo::Object;
+use crate::kazoo::channel::Change;
 use crate::kazoo::kind::Kind;
 use crate::kazoo::notifications::{self, NotificationRow};
 use crate::kazoo::selection::{Choice, Take, takes};
@@ -20,6 +21,16 @@ pub struct Binding {
 /// Brings the one-off hooks of callflows. Always bound: no registered hook asks for them.
 pub fn one_off_binding() -> Binding {
     Binding { exchange: notifications::EXCHANGE, routing_key: "notifications.webhook.callflow".into() }
+}
+
+/// Brings what keeps track of the live calls: from their beginnings to their ends.
+pub fn channel_bindings() -> Vec<Binding> {
+    let tracked = ROWS.iter().filter(|row| match row.kind {
+        // Parking changes little, and what follows it tells of the call as well.
+        KindRule::Always(kind) => Change::of(kind).is_some() && !matches!(kind, Kind::Parking(_)),
+        _ => false,
+    });
+    tracked.map(|row| binding(row, None)).collect()
 }
 
 /// The bindings that a hook of this id needs. Older ids and `all` included; none for an unknown id.
@@ -95,7 +106,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{hook_bindings, hook_patterns, one_off_binding};
+    use super::{channel_bindings, hook_bindings, hook_patterns, one_off_binding};
     use crate::kazoo::Object;
     use crate::kazoo::classify::classify;
     use crate::kazoo::head::Head;
@@ -132,6 +143,17 @@ mod tests {
         check("sms", none(), &["im sms.inbound.offnet.*"], &["sms.inbound.offnet"]);
         check("mms", none(), &["im mms.inbound.offnet.*"], &["mms.inbound.offnet"]);
         check("fax", none(), &[], &[]);
+    }
+
+    #[test]
+    fn live_calls_are_known_by_seven_events() {
+        let names = ["CREATE", "ANSWER", "BRIDGE", "DESTROY", "DISCONNECTED", "HOLD", "UNHOLD"];
+        let expected = names.map(|name| format!("callevt call.CHANNEL_{name}.*"));
+        let found = channel_bindings();
+        assert_eq!(
+            found.iter().map(|one| format!("{} {}", one.exchange, one.routing_key)).collect::<Vec<_>>(),
+            expected
+        );
     }
 
     #[test]

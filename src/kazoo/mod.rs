@@ -8,13 +8,16 @@
 //! - [`segment`], [`routing`]: where it would be published
 //! - [`normalise`], [`coerce`], [`fields`], [`needed`], [`payload`]: what a hook is sent
 //! - `selection`, [`bindings`]: which events a hook takes
+//! - [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
 //! - [`catalogue`]: the hooks on offer, and sample payloads
 //! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
 
 pub mod bindings;
 pub mod catalogue;
+pub mod channel;
 pub mod classify;
 pub mod coerce;
+pub mod commands;
 pub mod database;
 pub mod dump;
 pub mod fields;

@@ -42,11 +42,16 @@ const CALL_FIELDS: [&str; 22] = [
 pub fn needed_fields(kind: Kind, body: &[u8]) -> Fields {
     match kind {
         Kind::ChannelCreate | Kind::ChannelAnswer | Kind::ChannelBridge | Kind::ChannelDestroy => {
-            let mut deserializer = serde_json::Deserializer::from_slice(body);
-            Selection(&CALL_FIELDS).deserialize(&mut deserializer).unwrap_or_default()
+            selected_fields(&CALL_FIELDS, body)
         }
         _ => serde_json::from_slice::<Object>(body).unwrap_or_default().into(),
     }
+}
+
+/// The members of these names.
+pub fn selected_fields(names: &'static [&'static str], body: &[u8]) -> Fields {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    Selection(names).deserialize(&mut deserializer).unwrap_or_default()
 }
 
 struct Selection(&'static [&'static str]);

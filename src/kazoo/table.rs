@@ -102,7 +102,8 @@ const FAXES: &str = "faxes";
 const CONFERENCE: &str = "conference";
 const PRESENCE: &str = "presence";
 const IM: &str = "im";
-const METAFLOW: &str = "metaflow";
+/// The exchange of commands, and the category of what is published there.
+pub const METAFLOW: &str = "metaflow";
 
 pub static ROWS: [Row; 28] = [
     call("CHANNEL_CREATE", Kind::ChannelCreate),

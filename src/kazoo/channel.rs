@@ -1,0 +1,169 @@
+//! What a call event tells of its live call. Pure; `routing::channels` puts it together.
+
+use serde_json::Value;
+
+use crate::kazoo::fields::Fields;
+use crate::kazoo::kind::{Kind, Parking};
+use crate::kazoo::needed::selected_fields;
+
+/// Longer texts are no names and numbers; they are left out.
+const TEXT_BYTES_MAX: usize = 512;
+
+/// Where a detail stands in an event.
+enum Place {
+    Top(&'static str),
+    Variable(&'static str),
+}
+
+/// The details that are kept, and what the API calls them.
+const DETAILS: [(Place, &str); 13] = [
+    (Place::Top("Call-Direction"), "direction"),
+    (Place::Top("From"), "from"),
+    (Place::Top("To"), "to"),
+    (Place::Top("Request"), "request"),
+    (Place::Top("Caller-ID-Name"), "caller_id_name"),
+    (Place::Top("Caller-ID-Number"), "caller_id_number"),
+    (Place::Top("Callee-ID-Name"), "callee_id_name"),
+    (Place::Top("Callee-ID-Number"), "callee_id_number"),
+    (Place::Variable("Authorizing-ID"), "authorizing_id"),
+    (Place::Variable("Authorizing-Type"), "authorizing_type"),
+    (Place::Variable("Owner-ID"), "owner_id"),
+    (Place::Variable("Presence-ID"), "presence_id"),
+    (Place::Variable("Username"), "username"),
+];
+
+const OTHER_LEG: &str = "Other-Leg-Call-ID";
+const VARIABLES: &str = "Custom-Channel-Vars";
+
+const NEEDED: [&str; 10] = [
+    "Call-Direction",
+    "From",
+    "To",
+    "Request",
+    "Caller-ID-Name",
+    "Caller-ID-Number",
+    "Callee-ID-Name",
+    "Callee-ID-Number",
+    OTHER_LEG,
+    VARIABLES,
+];
+
+/// What happened to the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Created,
+    Answered,
+    Bridged,
+    Held,
+    Unheld,
+    Parked,
+    /// Nothing that changes it; but it is there.
+    Seen,
+    Ended,
+}
+
+impl Change {
+    /// `None`: not an event of a call's life. (A call's presence, say, is published behind its end, too.)
+    pub fn of(kind: Kind) -> Option<Self> {
+        Some(match kind {
+            Kind::ChannelCreate => Self::Created,
+            Kind::ChannelAnswer => Self::Answered,
+            Kind::ChannelBridge => Self::Bridged,
+            Kind::ChannelHold => Self::Held,
+            Kind::ChannelUnhold => Self::Unheld,
+            Kind::Parking(Parking::Parked) => Self::Parked,
+            Kind::Parking(_) => Self::Seen,
+            Kind::ChannelDestroy => Self::Ended,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Details([Option<Box<str>>; DETAILS.len()]);
+
+impl Details {
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        DETAILS.iter().zip(&self.0).filter_map(|((_, name), text)| Some((*name, text.as_deref()?)))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, text)| text)
+    }
+
+    /// What is newer counts; what it does not say stays.
+    pub fn update(&mut self, newer: Self) {
+        for (present, newer) in self.0.iter_mut().zip(newer.0) {
+            if newer.is_some() {
+                *present = newer;
+            }
+        }
+    }
+}
+
+/// One event's account of its call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub change: Change,
+    pub other_leg: Option<Box<str>>,
+    pub details: Details,
+}
+
+impl Sighting {
+    pub fn read(change: Change, body: &[u8]) -> Self {
+        // Of a call that is over nothing is kept.
+        let fields = if change == Change::Ended { Fields::default() } else { selected_fields(&NEEDED, body) };
+        let variables = fields.get(VARIABLES);
+        let details = DETAILS.each_ref().map(|(place, _)| match place {
+            Place::Top(name) => fields.get(name).and_then(text),
+            Place::Variable(name) => variables.and_then(|variables| text(variables.get(name)?)),
+        });
+        Self { change, other_leg: fields.get(OTHER_LEG).and_then(text), details: Details(details) }
+    }
+}
+
+fn text(value: &Value) -> Option<Box<str>> {
+    let text = value.as_str()?;
+    (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Change, DETAILS, NEEDED, Place, Sighting};
+
+    #[test]
+    fn every_detail_is_read_from_its_place() {
+        let mut body = json!({ "Other-Leg-Call-ID": "other", "Custom-Channel-Vars": {} });
+        for (place, name) in DETAILS {
+            match place {
+                Place::Top(key) => {
+                    assert!(NEEDED.contains(&key));
+                    body[key] = name.into();
+                }
+                Place::Variable(key) => body["Custom-Channel-Vars"][key] = name.into(),
+            }
+        }
+        let sighting = Sighting::read(Change::Bridged, body.to_string().as_bytes());
+        assert_eq!(sighting.other_leg.as_deref(), Some("other"));
+        assert_eq!(sighting.details.iter().collect::<Vec<_>>(), DETAILS.map(|(_, name)| (name, name)));
+    }
+
+    #[test]
+    fn what_is_no_short_text_is_left_out() {
+        let body = json!({ "From": 1, "To": "", "Request": "x".repeat(513), "Caller-ID-Name": "x".repeat(512),
+            "Other-Leg-Call-ID": null, "Custom-Channel-Vars": [] });
+        let sighting = Sighting::read(Change::Seen, body.to_string().as_bytes());
+        assert_eq!(sighting.other_leg, None);
+        assert_eq!(sighting.details.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["caller_id_name"]);
+    }
+
+    #[test]
+    fn newer_details_win_and_missing_ones_stay() {
+        let mut details = Sighting::read(Change::Seen, br#"{"From":"a","To":"b"}"#).details;
+        details.update(Sighting::read(Change::Seen, br#"{"To":"c","Request":"d"}"#).details);
+        assert_eq!(details.iter().collect::<Vec<_>>(), [("from", "a"), ("to", "c"), ("request", "d")]);
+        assert_eq!((details.get("to"), details.get("username")), (Some("c"), None));
+    }
+}
