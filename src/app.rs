@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use actix::Actor;
 use actix_web::dev::ServerHandle;
+use futures_util::future::join_all;
 use log::{error, info, warn};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
@@ -42,7 +43,7 @@ pub struct App {
     server: ServerHandle,
     store: Store,
     registry: Slot<Registry>,
-    consumer: Slot<AmqpConsumer>,
+    consumers: [Slot<AmqpConsumer>; 2],
     metrics: Arc<Metrics>,
     readiness: Arc<Readiness>,
     sweep: JoinHandle<()>,
@@ -65,15 +66,14 @@ impl App {
         actix::spawn(server);
         info!("listening http={address}");
 
-        let consumer_parts = config.has_broker().then(|| wiring.consumer_parts());
-        if let Some(parts) = &consumer_parts {
-            start_consumer(&wiring.consumer, parts.clone());
+        let consumers = wiring.consumers();
+        for parts in &consumers {
+            start_consumer(parts.clone());
         }
         let sweep = Sweep {
             registry: wiring.registry.clone(),
             registry_parts,
-            consumer: wiring.consumer.clone(),
-            consumer_parts,
+            consumers,
             store: ground.store.clone(),
             metrics: Arc::clone(&wiring.metrics),
         };
@@ -82,7 +82,7 @@ impl App {
             grace: Duration::from_millis(config.node.shutdown_grace_ms),
             server: handle,
             registry: wiring.registry.clone(),
-            consumer: wiring.consumer.clone(),
+            consumers: [wiring.consumer.clone(), wiring.live_consumer.clone()],
             metrics: Arc::clone(&wiring.metrics),
             readiness: Arc::clone(&wiring.readiness),
             store: ground.store.clone(),
@@ -116,7 +116,7 @@ impl App {
         }
         // Their last addresses: they end.
         self.registry.clear();
-        self.consumer.clear();
+        self.consumers.iter().for_each(Slot::clear);
         match timeout_at(share(8), self.store.close()).await {
             Ok(Ok(())) => info!("stopped"),
             Ok(Err(error)) => error!("the store was not closed cleanly: {error}"),
@@ -125,9 +125,12 @@ impl App {
     }
 
     async fn stop_consuming(&self, until: Instant) {
-        if self.consumer.is_alive() && timeout_at(until, self.consumer.ask(StopConsuming)).await.is_err() {
-            warn!("the broker did not confirm that consuming ends");
-        }
+        let stopping = self.consumers.iter().filter(|slot| slot.is_alive()).map(async |consumer| {
+            if timeout_at(until, consumer.ask(StopConsuming)).await.is_err() {
+                warn!("the broker did not confirm that consuming ends");
+            }
+        });
+        join_all(stopping).await;
     }
 
     /// Requests under way may end well, and then need not be repeated after the next start.
@@ -138,9 +141,12 @@ impl App {
     }
 
     async fn close_broker(&self, until: Instant) {
-        if self.consumer.is_alive() && timeout_at(until, self.consumer.ask(Close)).await.is_err() {
-            warn!("the broker did not confirm that the connection ends");
-        }
+        let closing = self.consumers.iter().filter(|slot| slot.is_alive()).map(async |consumer| {
+            if timeout_at(until, consumer.ask(Close)).await.is_err() {
+                warn!("the broker did not confirm that the connection ends");
+            }
+        });
+        join_all(closing).await;
     }
 }
 

@@ -207,12 +207,56 @@ impl Drop for InHand {
     }
 }
 
-/// A new event for the Registry, from the consumer, from HTTP, or caused by the server itself.
+/// Who is to get an event. The broker sends it once for the hooks and once for the sockets, as far as they ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    Hooks,
+    /// Settled as soon as it is routed: a socket takes a frame or is cut off.
+    Sockets,
+    /// It comes only once: posted over HTTP, or caused by the server itself.
+    Everyone,
+}
+
+impl Audience {
+    pub fn has_hooks(self) -> bool {
+        self != Self::Sockets
+    }
+
+    pub fn has_sockets(self) -> bool {
+        self != Self::Hooks
+    }
+}
+
+/// A new event for the Registry, from a consumer, from HTTP, or caused by the server itself.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct Ingest {
     pub event: Event,
     pub receipt: Receipt,
+    pub audience: Audience,
+}
+
+/// Sent when live events come again after a time in which some may have been missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Message)]
+#[rtype(result = "()")]
+pub struct LiveGap {
+    pub reason: GapReason,
+    /// Unix milliseconds: nothing that was published before is missing.
+    pub since_ms: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GapReason {
+    /// The connection to the broker was lost, and the queue of the sockets with it.
+    AmqpReconnect,
+}
+
+impl GapReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AmqpReconnect => "amqp_reconnect",
+        }
+    }
 }
 
 /// A message for the bus. Answered when the broker confirmed it.

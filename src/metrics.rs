@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::event::Audience;
+
 /// What became of an event at the Registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventResult {
@@ -164,9 +166,52 @@ impl Mailbox {
     }
 }
 
+/// What happens on one of our queues at the broker.
+#[derive(Debug, Clone)]
+pub struct QueueCounters {
+    pub acks: Counter,
+    pub requeues: Counter,
+    pub redeliveries: Counter,
+    pub reconnects: Counter,
+    pub rejected: Family<RejectLabels, Counter>,
+}
+
+impl QueueCounters {
+    fn register(registry: &mut Registry, prefix: &str) -> Self {
+        let counters = Self {
+            acks: Counter::default(),
+            requeues: Counter::default(),
+            redeliveries: Counter::default(),
+            reconnects: Counter::default(),
+            rejected: Family::default(),
+        };
+        for (name, help, counter) in [
+            ("acks", "Messages acknowledged to the broker", &counters.acks),
+            ("requeues", "Messages handed back to the broker", &counters.requeues),
+            ("redeliveries", "Messages that the broker marked as redelivered", &counters.redeliveries),
+            ("reconnects", "Connections to the broker after the first", &counters.reconnects),
+        ] {
+            registry.register(format!("{prefix}_{name}"), help, counter.clone());
+        }
+        let help = "Messages rejected without requeue by reason";
+        registry.register(format!("{prefix}_rejected"), help, counters.rejected.clone());
+        counters
+    }
+
+    pub fn reject(&self, reason: RejectReason) {
+        self.rejected.get_or_create(&RejectLabels { reason }).inc();
+    }
+}
+
 pub struct Metrics {
     registry: Registry,
     pub events: Family<EventLabels, Counter>,
+    /// Of the same events as the sockets get them, which come over a queue of their own.
+    pub live_events: Family<EventLabels, Counter>,
+    pub live_gaps: Counter,
+    pub channels: Gauge,
+    pub webhook_queue: QueueCounters,
+    pub live_queue: QueueCounters,
     pub deliveries: Family<OutcomeLabels, Counter>,
     pub attempts_failed: Counter,
     pub retries: Counter,
@@ -176,11 +221,6 @@ pub struct Metrics {
     pub oldest_pending_age_seconds: Gauge,
     pub in_flight: Gauge,
     pub request_seconds: Histogram,
-    pub acks: Counter,
-    pub requeues: Counter,
-    pub redeliveries: Counter,
-    pub reconnects: Counter,
-    pub rejected: Family<RejectLabels, Counter>,
     pub restarts: Family<ActorLabels, Counter>,
     pub store_flushes: Counter,
     pub store_dropped_logs: Counter,
@@ -218,6 +258,21 @@ impl Metrics {
         );
         Self {
             events: registered!(registry, "events", "Events by exchange and what became of them", Family::default()),
+            live_events: registered!(
+                registry,
+                "live_events",
+                "Events from the live queue by exchange and what became of them",
+                Family::default()
+            ),
+            live_gaps: registered!(
+                registry,
+                "live_gaps",
+                "Times after which live events may be missing",
+                Counter::default()
+            ),
+            channels: registered!(registry, "channels", "Live calls that the broker told of", Gauge::default()),
+            webhook_queue: QueueCounters::register(&mut registry, "amqp"),
+            live_queue: QueueCounters::register(&mut registry, "amqp_live"),
             deliveries: registered!(registry, "deliveries", "Ended deliveries by outcome", Family::default()),
             attempts_failed: registered!(registry, "attempts_failed", "Failed webhook requests", Counter::default()),
             retries: registered!(
@@ -241,26 +296,6 @@ impl Metrics {
                 Gauge::default()
             ),
             in_flight: registered!(registry, "deliveries_in_flight", "Webhook requests under way", Gauge::default()),
-            acks: registered!(registry, "amqp_acks", "Messages acknowledged to the broker", Counter::default()),
-            requeues: registered!(registry, "amqp_requeues", "Messages handed back to the broker", Counter::default()),
-            redeliveries: registered!(
-                registry,
-                "amqp_redeliveries",
-                "Messages that the broker marked as redelivered",
-                Counter::default()
-            ),
-            reconnects: registered!(
-                registry,
-                "amqp_reconnects",
-                "Connections to the broker after the first",
-                Counter::default()
-            ),
-            rejected: registered!(
-                registry,
-                "amqp_rejected",
-                "Messages rejected without requeue by reason",
-                Family::default()
-            ),
             restarts: registered!(
                 registry,
                 "actor_restarts",
@@ -292,8 +327,10 @@ impl Metrics {
         }
     }
 
-    pub fn event(&self, exchange: &'static str, result: EventResult) {
-        self.events.get_or_create(&EventLabels { exchange, result }).inc();
+    /// An event that hooks and sockets get each over their own queue is counted once for each.
+    pub fn event(&self, audience: Audience, exchange: &'static str, result: EventResult) {
+        let events = if audience.has_hooks() { &self.events } else { &self.live_events };
+        events.get_or_create(&EventLabels { exchange, result }).inc();
     }
 
     pub fn delivery(&self, outcome: DeliveryOutcome) {
@@ -302,10 +339,6 @@ impl Metrics {
 
     pub fn deliveries_ended(&self, outcome: DeliveryOutcome, count: u64) {
         self.deliveries.get_or_create(&OutcomeLabels { outcome }).inc_by(count);
-    }
-
-    pub fn reject(&self, reason: RejectReason) {
-        self.rejected.get_or_create(&RejectLabels { reason }).inc();
     }
 
     pub fn restart(&self, kind: ActorKind) {

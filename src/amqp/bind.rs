@@ -4,11 +4,10 @@
 
 use std::sync::atomic::Ordering;
 
-use lapin::Channel;
 use log::warn;
 
 use super::consumer::Parts;
-use super::topology::{self, ConnectError};
+use super::topology::{self, ConnectError, Link};
 use crate::kazoo::bindings::Binding;
 use crate::store::Write;
 
@@ -20,13 +19,13 @@ pub enum Extent {
     Changes,
 }
 
-pub async fn bring_in_line(parts: &Parts, channel: &Channel, extent: Extent) -> Result<(), ConnectError> {
+pub async fn bring_in_line(parts: &Parts, link: &Link, extent: Extent) -> Result<(), ConnectError> {
     let difference = match extent {
         Extent::Everything => parts.bindings.all_needed(),
         Extent::Changes => parts.bindings.difference(),
     };
     parts.readiness.bindings_missing.store(difference.missing.len(), Ordering::Relaxed);
-    let queue = &parts.config.queue;
+    let (channel, queue) = (&link.control, &link.queue);
     remember(parts, &difference.missing, |exchange, routing_key| Write::PutBinding { exchange, routing_key }).await;
     for binding in difference.missing {
         topology::bind(channel, queue, &binding).await?;
@@ -50,15 +49,15 @@ pub async fn bring_in_line(parts: &Parts, channel: &Channel, extent: Extent) -> 
     Ok(())
 }
 
-/// The queue outlives this server, and so do its bindings: what was bound is written down, to be unbound some day.
+/// Where the queue outlives this server, so do its bindings: what was bound is written down, to be unbound some day.
 async fn remember(parts: &Parts, bindings: &[Binding], write: impl Fn(String, String) -> Write) {
-    if bindings.is_empty() {
+    let Some(store) = parts.store.as_ref().filter(|_| !bindings.is_empty()) else {
         return;
-    }
+    };
     let writes =
         bindings.iter().map(|binding| write(binding.exchange.to_owned(), binding.routing_key.clone())).collect();
-    if let Err(error) = parts.store.commit(writes).await {
+    if let Err(error) = store.commit(writes).await {
         // It costs an event too many after a restart, which is dropped.
-        warn!("cannot write down the bindings of queue {:?}: {error}", parts.config.queue);
+        warn!("cannot write down the bindings of queue {:?}: {error}", parts.queue.name);
     }
 }

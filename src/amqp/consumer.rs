@@ -1,11 +1,12 @@
-//! The AmqpConsumer: keeps a connection to the broker for ever, and gives what it sends to the Registry.
+//! The AmqpConsumer: keeps a connection to the broker for ever, and gives what it sends to the Registry. There are two of
+//! them, one for each of our queues.
 //!
 //! |            |                                                                                                |
 //! |------------|------------------------------------------------------------------------------------------------|
 //! | owns       | the connection, its channels, the task that acknowledges                                        |
-//! | receives   | messages of the webhook queue; `Reconcile`, `Publish` from the Registry; `StopConsuming`,      |
+//! | receives   | messages of its queue; `Reconcile`, `Publish` from the Registry and HTTP; `StopConsuming`,     |
 //! |            | `Close` from app                                                                               |
-//! | sends      | `Ingest` to the Registry; bindings, acknowledgements and messages to the broker                 |
+//! | sends      | `Ingest`, `LiveGap` to the Registry; bindings, acknowledgements and messages to the broker      |
 //! | fails when | the broker is away, refuses a declaration, or another server consumes the queue; the task that |
 //! |            | acknowledges ends; on a panic                                                                  |
 //! | on failure | it stops itself after a pause and its supervisor starts it again, for ever, declaring all anew; |
@@ -17,7 +18,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix::{
@@ -33,35 +34,38 @@ use tokio::time::Instant;
 
 use super::bind::{Extent, bring_in_line};
 use super::decode::decode;
+use super::gap::{Heard, away_since};
 use super::publisher::publish;
+use super::queue::Queue;
 use super::settle::{Settings, Settler};
 use super::topology::{self, ConnectError, Link};
 use crate::config::Amqp;
-use crate::event::{Event, Ingest, Publish, PublishError, Settled};
+use crate::event::{Event, Ingest, LiveGap, Publish, PublishError, Settled, now_ms};
 use crate::faults::fault_point;
 use crate::ids::EventId;
-use crate::metrics::{Metrics, RejectReason};
+use crate::metrics::{QueueCounters, RejectReason};
 use crate::poison::Poison;
-use crate::readiness::Readiness;
+use crate::readiness::QueueReadiness;
 use crate::routing::bindings::{Bindings, NotBound, Reconcile};
-use crate::routing::registry::Registry;
 use crate::store::Store;
-use crate::supervise::Slot;
+use crate::supervise::{Door, Slot};
 
 /// What the consumer is built from, again and again.
 #[derive(Clone)]
 pub struct Parts {
     pub config: Amqp,
+    pub queue: Queue,
     pub node_name: String,
     pub bindings: Arc<Bindings>,
-    pub store: Store,
-    pub registry: Slot<Registry>,
-    pub metrics: Arc<Metrics>,
-    pub readiness: Arc<Readiness>,
+    /// Where the bindings of a lasting queue are written down.
+    pub store: Option<Store>,
+    pub ingest: Door<Ingest>,
+    pub gap: Door<LiveGap>,
+    pub counters: QueueCounters,
+    pub readiness: Arc<QueueReadiness>,
     pub slot: Slot<AmqpConsumer>,
     pub poison: Poison<EventId>,
-    /// Whether there was a connection before.
-    pub connected_before: Arc<AtomicBool>,
+    pub heard: Heard,
 }
 
 pub struct AmqpConsumer {
@@ -73,6 +77,8 @@ pub struct AmqpConsumer {
     /// Messages for the bus that wait for the broker.
     waiting: VecDeque<Waiting>,
     pause_ms: u64,
+    /// The first moment, in Unix milliseconds, at which the broker may have been out of reach.
+    away_since_ms: u64,
     stopping: bool,
 }
 
@@ -95,6 +101,7 @@ pub struct Close;
 impl AmqpConsumer {
     pub fn new(parts: Parts) -> Self {
         let pause_ms = parts.config.reconnect_min_ms;
+        let unnoticed_ms = 2_000 * u64::from(parts.config.heartbeat_s);
         Self {
             parts,
             link: None,
@@ -102,16 +109,19 @@ impl AmqpConsumer {
             binding: Rc::default(),
             waiting: VecDeque::new(),
             pause_ms,
+            away_since_ms: away_since(now_ms(), unnoticed_ms),
             stopping: false,
         }
     }
 
     fn connect(&mut self, ctx: &mut Context<Self>) {
         let parts = self.parts.clone();
+        self.forget_bindings();
         let connected = async move {
-            let link = topology::connect(&parts.config, &parts.node_name).await?;
-            bring_in_line(&parts, &link.control, Extent::Everything).await?;
-            let consumer = topology::consume(&link.channel, &parts.config).await?;
+            let name = format!("{} ({})", parts.node_name, parts.queue.role());
+            let link = topology::connect(&parts.config, &parts.queue, &name).await?;
+            bring_in_line(&parts, &link, Extent::Everything).await?;
+            let consumer = topology::consume(&link.channel, &link.queue).await?;
             Ok::<(Link, Consumer), ConnectError>((link, consumer))
         };
         ctx.spawn(connected.into_actor(self).map(|result, actor, ctx| match result {
@@ -127,24 +137,27 @@ impl AmqpConsumer {
     fn connected(&mut self, link: Link, consumer: Consumer, ctx: &mut Context<Self>) {
         let config = &self.parts.config;
         let settings = Settings {
-            prefetch: config.prefetch,
+            prefetch: self.parts.queue.prefetch,
             ack_delay: Duration::from_millis(config.ack_delay_ms),
             requeue_delay: Duration::from_millis(config.requeue_delay_ms),
             poison_max: config.poison_max,
             poison: self.parts.poison.clone(),
-            metrics: Arc::clone(&self.parts.metrics),
+            counters: self.parts.counters.clone(),
         };
         let (settler, ended) = Settler::start(link.channel.clone(), settings);
         self.settler = Some(settler);
         // Without that task the prefetch would run full, and the queue stand still.
         ctx.spawn(ended.into_actor(self).map(|_, actor, ctx| actor.lost("acknowledging has ended", ctx)));
-        self.link = Some(Rc::new(link));
         self.pause_ms = config.reconnect_min_ms;
-        info!("consuming queue {:?}", config.queue);
-        if self.parts.connected_before.swap(true, Ordering::Relaxed) {
-            self.parts.metrics.reconnects.inc();
+        let which = if self.parts.queue.is_lasting() { "" } else { "live " };
+        info!("consuming {which}queue {:?}", link.queue);
+        self.link = Some(Rc::new(link));
+        self.parts.readiness.consuming.store(true, Ordering::Relaxed);
+        if let Some(gap) = self.parts.heard.connection(self.away_since_ms, now_ms()) {
+            self.parts.counters.reconnects.inc();
+            // A queue that lasts keeps what comes meanwhile; without a Registry no socket is there to be told.
+            let _ = self.parts.gap.tell(gap);
         }
-        self.parts.readiness.broker_consuming.store(true, Ordering::Relaxed);
         ctx.add_stream(consumer);
         // Hooks may have come while the connection was made.
         self.parts.slot.mailbox().sent();
@@ -154,18 +167,27 @@ impl AmqpConsumer {
         }
     }
 
+    fn forget_bindings(&self) {
+        if !self.parts.queue.is_lasting() {
+            self.parts.bindings.forget_bound();
+        }
+    }
+
     /// The connection is lost, or useless: all of it goes, and after a pause a new one is made.
     fn lost(&mut self, reason: &str, ctx: &mut Context<Self>) {
-        self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
+        self.parts.readiness.consuming.store(false, Ordering::Relaxed);
         let Some(link) = self.link.take() else { return };
         // A binding under way may keep the link for a while.
         link.connection.abandon();
         self.settler = None;
+        self.away_since_ms = away_since(now_ms(), link.unnoticed_ms);
+        self.forget_bindings();
         if self.stopping {
             return;
         }
         let wait_ms = self.pause(ctx);
-        warn!("the connection to the broker is lost: {reason}; trying again in {wait_ms} ms");
+        let role = self.parts.queue.role();
+        warn!("the connection to the broker is lost ({role}): {reason}; trying again in {wait_ms} ms");
     }
 
     /// Ends this life of the actor after a while; the result is how long that is.
@@ -181,14 +203,14 @@ impl AmqpConsumer {
         let Some(settler) = &self.settler else { return };
         let Delivery { delivery_tag: tag, exchange, routing_key, redelivered, properties, data, .. } = delivery;
         if redelivered {
-            self.parts.metrics.redeliveries.inc();
+            self.parts.counters.redeliveries.inc();
         }
         let encoding = properties.content_encoding().as_ref().map(|encoding| encoding.as_str());
         let body = match decode(data, encoding, self.parts.config.message_bytes_max) {
             Ok(body) => body,
             Err(error) => {
                 warn!("a message from exchange {exchange:?} with routing key {routing_key:?} is rejected: {error}");
-                self.parts.metrics.reject(error.reason());
+                self.parts.counters.reject(error.reason());
                 return settler.reject(tag);
             }
         };
@@ -198,16 +220,17 @@ impl AmqpConsumer {
                 settler.settle(tag, event.id, Settled::Panicked);
             }
             Ok(event) => {
+                self.parts.heard.message(event.received_ms);
                 let receipt = settler.receipt(tag, event.id);
                 let _in_hand = receipt.in_hand();
                 fault_point!("consumer.take", event.body());
                 // Bounded by the prefetch. Without a Registry the receipt is dropped, and the broker offers the message
                 // again.
-                drop(self.parts.registry.tell(Ingest { event, receipt }));
+                drop(self.parts.ingest.tell(Ingest { event, receipt, audience: self.parts.queue.audience }));
             }
             Err(error) => {
                 warn!("a message from exchange {exchange:?} with routing key {routing_key:?} is rejected: {error}");
-                self.parts.metrics.reject(RejectReason::Unparsable);
+                self.parts.counters.reject(RejectReason::Unparsable);
                 settler.reject(tag);
             }
         }
@@ -245,7 +268,11 @@ impl Actor for AmqpConsumer {
             return;
         }
         self.connect(ctx);
-        ctx.run_interval(Duration::from_millis(250), |actor, _| {
+        ctx.run_interval(Duration::from_millis(250), |actor, ctx| {
+            if actor.link.is_some() && actor.parts.bindings.wait_for_a_look() {
+                actor.parts.slot.mailbox().sent();
+                ctx.notify(Reconcile);
+            }
             let now = Instant::now();
             while let Some(late) = actor.waiting.pop_front_if(|waiting| waiting.until <= now) {
                 let _ = late.answer.send(Err(PublishError::Disconnected));
@@ -255,7 +282,7 @@ impl Actor for AmqpConsumer {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         self.parts.slot.count_panic();
-        self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
+        self.parts.readiness.consuming.store(false, Ordering::Relaxed);
     }
 }
 
@@ -301,7 +328,7 @@ impl Handler<Reconcile> for AmqpConsumer {
         let (parts, binding) = (self.parts.clone(), Rc::clone(&self.binding));
         let in_line = async move {
             let _one_at_a_time = binding.lock().await;
-            bring_in_line(&parts, &link.control, Extent::Changes).await
+            bring_in_line(&parts, &link, Extent::Changes).await
         };
         Box::pin(in_line.into_actor(self).map(|result, actor, ctx| {
             result.map_err(|error| {
@@ -347,7 +374,7 @@ impl Handler<Close> for AmqpConsumer {
 
     fn handle(&mut self, _: Close, _: &mut Self::Context) -> Self::Result {
         self.parts.slot.mailbox().handled();
-        self.parts.readiness.broker_consuming.store(false, Ordering::Relaxed);
+        self.parts.readiness.consuming.store(false, Ordering::Relaxed);
         let flushed = self.settler.take().map(|settler| settler.flush());
         let link = self.link.take();
         let closed = async move {

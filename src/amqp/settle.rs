@@ -3,7 +3,6 @@
 //! A tag belongs to its channel. When that is gone the task is too, and what is settled afterwards goes nowhere: the
 //! broker has taken those messages back already.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use lapin::Channel;
@@ -17,7 +16,7 @@ use super::tags::Tags;
 use crate::event::{Receipt, Settled};
 use crate::faults::fault_point;
 use crate::ids::EventId;
-use crate::metrics::{Metrics, RejectReason};
+use crate::metrics::{QueueCounters, RejectReason};
 use crate::poison::Poison;
 
 pub enum Settlement {
@@ -44,7 +43,7 @@ pub struct Settings {
     pub requeue_delay: Duration,
     pub poison_max: u32,
     pub poison: Poison<EventId>,
-    pub metrics: Arc<Metrics>,
+    pub counters: QueueCounters,
 }
 
 /// The way from receipts to the task. Dropping every copy ends the task.
@@ -155,13 +154,13 @@ impl Task {
                     } else if self.channel.status().connected() {
                         self.reject(tag).await?;
                         error!("event {event} is rejected: its handling panicked {panics} times");
-                        self.settings.metrics.reject(RejectReason::Poison);
+                        self.settings.counters.reject(RejectReason::Poison);
                     }
                 }
             },
             Settlement::Reject { tag } => self.reject(tag).await?,
             Settlement::HandBack { tag } => {
-                self.settings.metrics.requeues.inc();
+                self.settings.counters.requeues.inc();
                 self.channel.basic_nack(tag, BasicNackOptions { requeue: true, ..Default::default() }).await?;
                 self.tags.settled(tag);
             }
@@ -195,7 +194,7 @@ impl Task {
         for tag in acks.single {
             self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
         }
-        self.settings.metrics.acks.inc_by(acks.count);
+        self.settings.counters.acks.inc_by(acks.count);
         Ok(())
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use lapin::options::{
     BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-    QueueDeclareOptions,
 };
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::FieldTable;
 use lapin::uri::AMQPUri;
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ErrorKind, ExchangeKind};
 use tokio::runtime::Handle;
 
-use crate::config::{Amqp, Argument};
+use super::queue::Queue;
+use crate::config::Amqp;
 use crate::kazoo::bindings::Binding;
 use crate::kazoo::table::exchanges;
 
@@ -26,6 +26,10 @@ pub struct Link {
     pub control: Channel,
     /// Publishes, with confirms.
     pub publish: Channel,
+    /// The queue's name at the broker.
+    pub queue: String,
+    /// The longest time in milliseconds for which it may be dead unnoticed; 0 is for ever.
+    pub unnoticed_ms: u64,
 }
 
 /// A connection that is closed when it is dropped. lapin's own lives as long as any of its channels does, and receipts
@@ -101,10 +105,10 @@ impl ConnectError {
 }
 
 /// Connects and declares; bindings and the consumer follow.
-pub async fn connect(config: &Amqp, connection_name: &str) -> Result<Link, ConnectError> {
+pub async fn connect(config: &Amqp, queue: &Queue, connection_name: &str) -> Result<Link, ConnectError> {
     let mut uri: AMQPUri = config.uri.parse().map_err(ConnectError::BadUri)?;
     // A broker that froze is noticed after two of these; without them, never.
-    uri.query.heartbeat.get_or_insert(config.heartbeat_s);
+    let heartbeat_s = *uri.query.heartbeat.get_or_insert(config.heartbeat_s);
     let properties = ConnectionProperties::default().with_connection_name(connection_name.into());
     let limit = Duration::from_millis(config.connect_timeout_ms);
     let connection = tokio::time::timeout(limit, Connection::connect_uri(uri, properties))
@@ -115,13 +119,15 @@ pub async fn connect(config: &Amqp, connection_name: &str) -> Result<Link, Conne
     let control = open_channel(&connection).await?;
     let publish = open_channel(&connection).await?;
     publish.confirm_select(ConfirmSelectOptions::default()).await.map_err(ConnectError::OpenChannel)?;
-    let prefetch = channel.basic_qos(config.prefetch, BasicQosOptions::default());
+    let prefetch = channel.basic_qos(queue.prefetch, BasicQosOptions::default());
     prefetch.await.map_err(ConnectError::OpenChannel)?;
     for exchange in exchanges() {
         declare_exchange(&control, config, exchange).await?;
     }
-    declare_queue(&control, config).await?;
-    Ok(Link { connection: OpenConnection(Cell::new(Some(connection))), channel, control, publish })
+    let queue = declare_queue(&control, queue).await?;
+    let unnoticed_ms = 2_000 * u64::from(heartbeat_s);
+    let connection = OpenConnection(Cell::new(Some(connection)));
+    Ok(Link { connection, channel, control, publish, queue, unnoticed_ms })
 }
 
 async fn open_channel(connection: &Connection) -> Result<Channel, ConnectError> {
@@ -139,21 +145,16 @@ async fn declare_exchange(channel: &Channel, config: &Amqp, exchange: &'static s
     declared.await.map_err(|cause| ConnectError::DeclareExchange { exchange, cause })
 }
 
-async fn declare_queue(channel: &Channel, config: &Amqp) -> Result<(), ConnectError> {
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString(config.queue_type.as_str().into()));
-    for (name, value) in &config.queue_arguments {
-        let value = match value {
-            Argument::Flag(flag) => AMQPValue::Boolean(*flag),
-            Argument::Number(number) => AMQPValue::LongLongInt(*number),
-            Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
-        };
-        arguments.insert(name.as_str().into(), value);
+/// Its name, which the broker may have made up.
+async fn declare_queue(channel: &Channel, queue: &Queue) -> Result<String, ConnectError> {
+    let declared = channel.queue_declare(queue.name.as_str().into(), queue.options, queue.arguments.clone());
+    match declared.await {
+        Ok(declared) => Ok(declared.name().as_str().to_owned()),
+        Err(cause) => {
+            let name = if queue.name.is_empty() { queue.role() } else { &queue.name };
+            Err(ConnectError::DeclareQueue { queue: name.to_owned(), cause })
+        }
     }
-    let options = QueueDeclareOptions { durable: true, ..Default::default() };
-    let declared = channel.queue_declare(config.queue.as_str().into(), options, arguments);
-    let queue = config.queue.clone();
-    declared.await.map(drop).map_err(|cause| ConnectError::DeclareQueue { queue, cause })
 }
 
 pub async fn bind(channel: &Channel, queue: &str, binding: &Binding) -> Result<(), ConnectError> {
@@ -181,11 +182,11 @@ fn bind_error(queue: &str, binding: &Binding, cause: lapin::Error) -> ConnectErr
 }
 
 /// Exclusively: two servers on one queue would each deliver half of the events to hooks that only one of them has.
-pub async fn consume(channel: &Channel, config: &Amqp) -> Result<Consumer, ConnectError> {
-    let queue = config.queue.clone();
+pub async fn consume(channel: &Channel, queue: &str) -> Result<Consumer, ConnectError> {
     let options = BasicConsumeOptions { exclusive: true, ..Default::default() };
-    let consuming = channel.basic_consume(queue.as_str().into(), "hookswitch".into(), options, FieldTable::default());
+    let consuming = channel.basic_consume(queue.into(), "hookswitch".into(), options, FieldTable::default());
     consuming.await.map_err(|cause| {
+        let queue = queue.to_owned();
         if is_access_refused(&cause) {
             ConnectError::QueueInUse { queue }
         } else {

@@ -18,9 +18,8 @@ const EVERY: Duration = Duration::from_millis(100);
 pub struct Sweep {
     pub registry: Slot<Registry>,
     pub registry_parts: registry::Parts,
-    pub consumer: Slot<AmqpConsumer>,
-    /// `None` without a broker.
-    pub consumer_parts: Option<consumer::Parts>,
+    /// None without a broker.
+    pub consumers: Vec<consumer::Parts>,
     pub store: Store,
     pub metrics: Arc<Metrics>,
 }
@@ -34,10 +33,10 @@ impl Sweep {
             if !self.registry.is_alive() && self.registry_parts.children.are_gone() {
                 self.restart_registry().await;
             }
-            if let Some(parts) = self.consumer_parts.as_ref().filter(|_| !self.consumer.is_alive()) {
-                error!("the AMQP consumer ended unexpectedly and is started again");
+            for parts in self.consumers.iter().filter(|parts| !parts.slot.is_alive()) {
+                error!("the AMQP consumer ({}) ended unexpectedly and is started again", parts.queue.role());
                 self.metrics.restart(ActorKind::AmqpConsumer);
-                start_consumer(&self.consumer, parts.clone());
+                start_consumer(parts.clone());
             }
             let stats = self.store.stats();
             self.metrics.store_flushes.inc_by(stats.flushes - counted.flushes);
@@ -85,6 +84,7 @@ fn age_s(created_s: u64, now_s: u64) -> i64 {
 }
 
 /// Under a supervisor: a broker that is away is no panic, and the actor starts itself again.
-pub fn start_consumer(slot: &Slot<AmqpConsumer>, parts: consumer::Parts) {
+pub fn start_consumer(parts: consumer::Parts) {
+    let slot = parts.slot.clone();
     slot.put(Supervisor::start(|_| AmqpConsumer::new(parts)));
 }

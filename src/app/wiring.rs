@@ -10,6 +10,7 @@ use serde_json::json;
 use super::error::StartError;
 use super::ground::Ground;
 use crate::amqp::consumer::{self, AmqpConsumer};
+use crate::amqp::queue::Queue;
 use crate::config::Config;
 use crate::http::clock::gregorian;
 use crate::http::state::{ActorProbe, State};
@@ -19,6 +20,8 @@ use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routing::bindings::Bindings;
 use crate::routing::calls::Calls;
+use crate::routing::channels::Channels;
+use crate::routing::demand::Demand;
 use crate::routing::registry::{self, Bus, Registry};
 use crate::store::Loaded;
 use crate::supervise::children::Children;
@@ -40,7 +43,9 @@ pub struct Wiring<'a> {
     pub readiness: Arc<Readiness>,
     pub registry: Slot<Registry>,
     pub consumer: Slot<AmqpConsumer>,
+    pub live_consumer: Slot<AmqpConsumer>,
     bindings: Arc<Bindings>,
+    live_bindings: Arc<Bindings>,
     allow: Arc<AllowList>,
 }
 
@@ -50,7 +55,10 @@ impl<'a> Wiring<'a> {
         bindings.found_on_disk(known_bindings(loaded));
         let readiness = Readiness::default();
         readiness.store_open.store(true, Ordering::Relaxed);
-        readiness.broker_consuming.store(!config.has_broker(), Ordering::Relaxed);
+        for queue in [&readiness.webhook_queue, &readiness.live_queue] {
+            queue.consuming.store(!config.has_broker(), Ordering::Relaxed);
+        }
+        let unbind_delay = Duration::from_millis(config.amqp.unbind_delay_ms);
         Ok(Self {
             config,
             ground,
@@ -58,7 +66,9 @@ impl<'a> Wiring<'a> {
             readiness: Arc::new(readiness),
             registry: Slot::default(),
             consumer: Slot::default(),
+            live_consumer: Slot::default(),
             bindings: Arc::new(bindings),
+            live_bindings: Arc::new(Bindings::with_delay(unbind_delay)),
             allow: Arc::new(AllowList::parse(&config.webhooks.allow_hosts)?),
         })
     }
@@ -75,6 +85,16 @@ impl<'a> Wiring<'a> {
             hooks: Arc::new(self.hook_context()?),
             bindings: Arc::clone(&self.bindings),
             bus: self.bus(),
+            live: Demand::new(
+                Arc::clone(&self.live_bindings),
+                self.config.has_broker().then(|| self.live_consumer.door()),
+                Duration::from_millis(self.config.amqp.bind_timeout_ms),
+            ),
+            track_channels: self.config.channels.track,
+            channels: Arc::new(Mutex::new(Channels::new(
+                self.config.channels.max,
+                self.config.channels.hours * 3_600_000,
+            ))),
             arbiters: arbiters(self.config.webhooks.threads),
             slot: self.registry.clone(),
             children: Children::default(),
@@ -82,19 +102,38 @@ impl<'a> Wiring<'a> {
         })
     }
 
-    pub fn consumer_parts(&self) -> consumer::Parts {
-        consumer::Parts {
+    /// One for each of our queues; none without a broker.
+    pub fn consumers(&self) -> Vec<consumer::Parts> {
+        if !self.config.has_broker() {
+            return Vec::new();
+        }
+        let of_hooks = consumer::Parts {
             config: self.config.amqp.clone(),
+            queue: Queue::of_hooks(&self.config.amqp),
             node_name: self.config.node.name.clone(),
             bindings: Arc::clone(&self.bindings),
-            store: self.ground.store.clone(),
-            registry: self.registry.clone(),
-            metrics: Arc::clone(&self.metrics),
-            readiness: Arc::clone(&self.readiness),
+            store: Some(self.ground.store.clone()),
+            ingest: self.registry.door(),
+            gap: Door::walled_up(),
+            counters: self.metrics.webhook_queue.clone(),
+            readiness: Arc::clone(&self.readiness.webhook_queue),
             slot: self.consumer.clone(),
             poison: Default::default(),
-            connected_before: Arc::default(),
-        }
+            heard: Default::default(),
+        };
+        let live = consumer::Parts {
+            queue: Queue::live(&self.config.amqp),
+            bindings: Arc::clone(&self.live_bindings),
+            store: None,
+            gap: self.registry.door(),
+            counters: self.metrics.live_queue.clone(),
+            readiness: Arc::clone(&self.readiness.live_queue),
+            slot: self.live_consumer.clone(),
+            poison: Default::default(),
+            heard: Default::default(),
+            ..of_hooks.clone()
+        };
+        vec![of_hooks, live]
     }
 
     pub fn http_state(&self) -> State {
@@ -109,14 +148,17 @@ impl<'a> Wiring<'a> {
             system_account: self.ground.system_account,
             actors: self.probes(),
             account_writes: tokio::sync::Mutex::default(),
+            commands: self.config.has_broker().then(|| self.live_consumer.door()),
         }
     }
 
     /// Of the actors that run; without a broker nothing consumes.
     fn probes(&self) -> Vec<ActorProbe> {
         let mut probes = vec![probe("Registry", &self.registry)];
-        if self.config.has_broker() {
-            probes.push(probe("AmqpConsumer", &self.consumer));
+        for parts in self.consumers() {
+            let mut probe = probe("AmqpConsumer", &parts.slot);
+            probe.queue = Some(parts.queue.role());
+            probes.push(probe);
         }
         probes
     }
@@ -185,6 +227,7 @@ fn probe<A: Actor>(kind: &'static str, slot: &Slot<A>) -> ActorProbe {
     let slot = slot.clone();
     ActorProbe {
         kind,
+        queue: None,
         read: Box::new(move || {
             json!({
                 "alive": slot.is_alive(),

@@ -19,6 +19,9 @@ pub struct Amqp {
     pub exchange_auto_delete: bool,
     pub exchanges: Vec<ExchangeOverride>,
     pub prefetch: u16,
+    pub live_prefetch: u16,
+    pub live_queue_messages_max: u32,
+    pub unbind_delay_ms: u64,
     pub ack_delay_ms: u64,
     pub requeue_delay_ms: u64,
     pub message_bytes_max: usize,
@@ -61,6 +64,9 @@ impl Default for Amqp {
             exchange_auto_delete: false,
             exchanges: Vec::new(),
             prefetch: 500,
+            live_prefetch: 1_000,
+            live_queue_messages_max: 100_000,
+            unbind_delay_ms: 30_000,
             ack_delay_ms: 10,
             requeue_delay_ms: 500,
             message_bytes_max: 1 << 20,
@@ -91,6 +97,9 @@ impl Amqp {
             problems.add("amqp.queue_type", format!("{:?} is neither quorum nor classic", self.queue_type));
         }
         problems.within("amqp.prefetch", self.prefetch.into(), 1..=u16::MAX.into());
+        problems.within("amqp.live_prefetch", self.live_prefetch.into(), 1..=u16::MAX.into());
+        problems.within("amqp.live_queue_messages_max", self.live_queue_messages_max.into(), 1..=100_000_000);
+        problems.milliseconds("amqp.unbind_delay_ms", self.unbind_delay_ms);
         problems.within("amqp.ack_delay_ms", self.ack_delay_ms, 0..=1_000);
         problems.milliseconds("amqp.requeue_delay_ms", self.requeue_delay_ms);
         problems.within("amqp.message_bytes_max", self.message_bytes_max as u64, 64..=1 << 30);

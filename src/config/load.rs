@@ -55,6 +55,7 @@ fn assemble(sources: &config::Config) -> Result<Config, ConfigError> {
         http: section(sources, "http", &mut problems),
         amqp: section(sources, "amqp", &mut problems),
         webhooks: section(sources, "webhooks", &mut problems),
+        channels: section(sources, "channels", &mut problems),
         auth: section(sources, "auth", &mut problems),
         store: section(sources, "store", &mut problems),
         import: section(sources, "import", &mut problems),

@@ -6,6 +6,7 @@
 
 mod amqp;
 mod auth;
+mod channels;
 mod http;
 mod import;
 mod load;
@@ -15,6 +16,7 @@ mod webhooks;
 
 pub use amqp::{Amqp, Argument, ExchangeOverride};
 pub use auth::{Auth, KazooKey};
+pub use channels::Channels;
 pub use http::Http;
 pub use import::Import;
 pub use load::{ConfigError, load};
@@ -32,6 +34,7 @@ pub struct Config {
     pub http: Http,
     pub amqp: Amqp,
     pub webhooks: Webhooks,
+    pub channels: Channels,
     pub auth: Auth,
     pub store: Store,
     pub import: Import,
@@ -49,6 +52,7 @@ impl Config {
         self.http.check(&mut problems);
         self.amqp.check(&mut problems);
         self.webhooks.check(&mut problems);
+        self.channels.check(&mut problems);
         self.auth.check(&mut problems);
         self.store.check(&mut problems);
         self.import.check(&mut problems);

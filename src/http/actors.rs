@@ -6,11 +6,12 @@ use super::answer::Answer;
 use super::call::{TokenCall, offload};
 use super::clock::gregorian;
 use super::error::ApiError;
+use super::state::ActorProbe;
 use crate::metrics::ActorKind;
 use crate::routing::messages::{HookStatus, ListStatus};
 
 pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError> {
-    let actors: Vec<Value> = call.state.actors.iter().map(|probe| with_kind(probe.kind, (probe.read)())).collect();
+    let actors: Vec<Value> = call.state.actors.iter().map(of_probe).collect();
     let statuses = call.ask(ListStatus).await?;
     let restarts = call.state.metrics.restarts_of(ActorKind::WebhookActor);
     let (all, webhooks) = offload(move || {
@@ -19,6 +20,14 @@ pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError>
     })
     .await?;
     Ok(Answer::ok(json!({ "actors": actors, "all_webhooks": all, "webhooks": webhooks })))
+}
+
+fn of_probe(probe: &ActorProbe) -> Value {
+    let mut figures = (probe.read)();
+    if let (Some(queue), Some(figures)) = (probe.queue, figures.as_object_mut()) {
+        figures.shift_insert(0, "queue".into(), queue.into());
+    }
+    with_kind(probe.kind, figures)
 }
 
 fn with_kind(kind: &str, mut figures: Value) -> Value {

@@ -16,7 +16,7 @@ use super::error::ApiError;
 use super::room::Room;
 use crate::auth::Caller;
 use crate::auth::directory::{Directory, Rank};
-use crate::event::{Event, Ingest, Receipt, Settled};
+use crate::event::{Audience, Event, Ingest, Receipt, Settled};
 use crate::ids::AccountId;
 use crate::kazoo::kind::Kind;
 use crate::kazoo::owner::{Owner, named_accounts, owner};
@@ -61,7 +61,7 @@ fn send(call: &Call, events: Vec<Event>, rooms: Vec<Room>) -> Vec<oneshot::Recei
         });
         // Not bounded by the mailbox but by the rooms: there are no more of these than `events_in_flight_max`. Without a
         // Registry the receipt is dropped, and the publisher told so.
-        drop(call.state.registry.tell(Ingest { event, receipt }));
+        drop(call.state.registry.tell(Ingest { event, receipt, audience: Audience::Everyone }));
         settled
     });
     sent.collect()

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::auth::Auth;
 use crate::config::Config;
+use crate::event::Publish;
 use crate::ids::AccountId;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::routing::registry::Registry;
 use crate::store::Store;
-use crate::supervise::Slot;
+use crate::supervise::{Door, Slot};
 use crate::webhook::allow::AllowList;
 
 pub struct State {
@@ -23,6 +24,8 @@ pub struct State {
     pub system_account: AccountId,
     /// One entry per kind of actor besides the hooks, for `GET /v2/actors`.
     pub actors: Vec<ActorProbe>,
+    /// To the bus, by the connection that no other server can take over; `None` without a broker.
+    pub commands: Option<Door<Publish>>,
     /// Account documents change one at a time, so that checks on the tree hold until the change is on disk.
     pub account_writes: tokio::sync::Mutex<()>,
 }
@@ -30,5 +33,7 @@ pub struct State {
 /// Reads the figures of one actor.
 pub struct ActorProbe {
     pub kind: &'static str,
+    /// Which of several of the kind.
+    pub queue: Option<&'static str>,
     pub read: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }

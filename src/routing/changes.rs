@@ -16,7 +16,7 @@ use super::messages::{
     AccountLimits, DeleteHook, Drain, EnableHooks, ForgetAccount, HookError, PutHook, PutLimits, Replaces, ResendDead,
 };
 use super::registry::Registry;
-use crate::event::{Event, Ingest, Publish, PublishError, Receipt, now_ms};
+use crate::event::{Audience, Event, Ingest, Publish, PublishError, Receipt, now_ms};
 use crate::faults::fault_point;
 use crate::ids::{AccountId, EventId, HookId};
 use crate::kazoo::notifications;
@@ -144,8 +144,11 @@ impl Registry {
         }
         // Without a broker it enters by the front door.
         match Event::parse(notifications::EXCHANGE, &row.routing_key(), body.into(), None) {
-            // Only while the Registry ends is it not there.
-            Ok(event) => drop(self.parts.bus.ingest.tell(Ingest { event, receipt: Receipt::new(|_| ()) })),
+            Ok(event) => {
+                let ingest = Ingest { event, receipt: Receipt::new(|_| ()), audience: Audience::Everyone };
+                // Only while the Registry ends is it not there.
+                drop(self.parts.bus.ingest.tell(ingest));
+            }
             Err(error) => error!("cannot announce that hook {} was disabled: {error}", hook.id),
         }
     }
@@ -227,6 +230,7 @@ impl Handler<ForgetAccount> for Registry {
                 let committed = result?;
                 actor.discarded(committed.discarded);
                 actor.limits.remove(&account);
+                actor.channels().forget_account(account);
                 for id in hooks {
                     actor.remove_hook(id, Committed::default());
                 }

@@ -81,6 +81,15 @@ impl Channels {
         found
     }
 
+    /// Those that the broker told of.
+    pub fn len(&self) -> usize {
+        self.heard.turns.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     pub fn forget_account(&mut self, account: AccountId) {
         self.heard.forget_account(account);
         self.posted.forget_account(account);

@@ -9,7 +9,7 @@ use log::{debug, error};
 use super::one_offs::Waiting;
 use super::registry::Registry;
 use super::respawn::Era;
-use crate::event::{Event, Ingest, Receipt, now_ms};
+use crate::event::{Audience, Event, Ingest, Receipt, now_ms};
 use crate::faults::fault_point;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::classify::is_internal_leg;
@@ -26,7 +26,7 @@ use crate::webhook::messages::{Deliver, Overflowed};
 impl Handler<Ingest> for Registry {
     type Result = ();
 
-    fn handle(&mut self, Ingest { event, receipt }: Ingest, ctx: &mut Self::Context) {
+    fn handle(&mut self, Ingest { event, receipt, audience }: Ingest, ctx: &mut Self::Context) {
         self.mailbox().handled();
         if self.draining {
             // Not begun: its sender keeps it.
@@ -37,14 +37,14 @@ impl Handler<Ingest> for Registry {
         fault_point!("registry.route", event.body());
         // A label of its own for each known exchange, and one for whatever else a publisher names.
         let exchange = exchanges().iter().find(|known| ***known == *event.exchange).copied().unwrap_or("other");
-        let result = self.route(event, &receipt, ctx);
-        self.parts.metrics.event(exchange, result);
+        let result = self.route(event, audience, &receipt, ctx);
+        self.parts.metrics.event(audience, exchange, result);
         receipt.done();
     }
 }
 
 impl Registry {
-    fn route(&mut self, event: Event, receipt: &Receipt, ctx: &mut Context<Self>) -> EventResult {
+    fn route(&mut self, event: Event, audience: Audience, receipt: &Receipt, ctx: &mut Context<Self>) -> EventResult {
         let Some(kind) = event.kind else {
             return EventResult::UnknownKind;
         };
@@ -55,8 +55,14 @@ impl Registry {
                 return reason;
             }
         };
-        let event = Arc::new(event);
+        if audience.has_sockets() {
+            self.learn_of_call(kind, &event, account);
+        }
         let mut result = EventResult::Unwanted;
+        if !audience.has_hooks() {
+            return result;
+        }
+        let event = Arc::new(event);
         if kind.is_one_off() {
             result = self.route_one_off(kind, &event, account, receipt, ctx);
         }

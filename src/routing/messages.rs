@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix::Message;
 use serde::{Deserialize, Serialize};
 
+use super::channels::Channel;
 use crate::ids::{AccountId, HookId};
 use crate::store::StoreError;
 use crate::webhook::hook::Hook;
@@ -106,6 +107,19 @@ pub struct HookStatus {
 #[derive(Message)]
 #[rtype(result = "Vec<HookStatus>")]
 pub struct ListStatus;
+
+/// A live call of the account; `None` when it is not known as the account's.
+#[derive(Message)]
+#[rtype(result = "Option<Arc<Channel>>")]
+pub struct FindChannel {
+    pub account: AccountId,
+    pub call_id: String,
+}
+
+/// The live calls of one account, in no order.
+#[derive(Message)]
+#[rtype(result = "Vec<Arc<Channel>>")]
+pub struct ListChannels(pub AccountId);
 
 /// Writes down what is under way and lets nothing new begin. Answered when nothing is held in memory any more.
 #[derive(Message)]

@@ -3,9 +3,9 @@
 //! |            |                                                                                             |
 //! |------------|---------------------------------------------------------------------------------------------|
 //! | owns       | the hooks and their actors, the one-off hooks, the count of bindings, whose call is whose   |
-//! | receives   | `Ingest` from the AMQP consumer and HTTP; the messages of [`super::messages`] from HTTP;     |
-//! |            | `DisableHook`, `OneOffIdle` from hooks                                                      |
-//! | sends      | `Deliver`, `Update`, `Discard` … to hooks; `Reconcile` to the consumer; `Publish`, `Ingest`  |
+//! | receives   | `Ingest` from the AMQP consumers and HTTP; `LiveGap` from the consumer of live events; the   |
+//! |            | messages of [`super::messages`] from HTTP; `DisableHook`, `OneOffIdle` from hooks           |
+//! | sends      | `Deliver`, `Update`, `Discard` … to hooks; `Reconcile` to the consumers; `Publish`, `Ingest` |
 //! | fails when | a handler panics                                                                            |
 //! | on failure | events in its mailbox go back to their senders, and its hooks end; then app builds it anew  |
 //! |            | from the store                                                                              |
@@ -15,7 +15,7 @@
 //! [`super::respawn`] starts their actors.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use actix::{Actor, ArbiterHandle, AsyncContext, Context, WrapFuture};
@@ -23,6 +23,8 @@ use log::{error, info};
 
 use super::bindings::{Bindings, Reconcile};
 use super::calls::Calls;
+use super::channels::Channels;
+use super::demand::Demand;
 use super::hooks::Hooks;
 use super::messages::AccountLimits;
 use super::one_offs::{OneOffs, Waiting};
@@ -32,7 +34,7 @@ use crate::config;
 use crate::event::{Ingest, Publish};
 use crate::faults::fault_point;
 use crate::ids::{AccountId, HookId};
-use crate::kazoo::bindings::one_off_binding;
+use crate::kazoo::bindings::{channel_bindings, one_off_binding};
 use crate::metrics::{Mailbox, Metrics};
 use crate::store::{Loaded, Store};
 use crate::supervise::children::{Children, Parent};
@@ -55,6 +57,11 @@ pub struct Parts {
     pub hooks: Arc<HookContext>,
     pub bindings: Arc<Bindings>,
     pub bus: Bus,
+    pub live: Demand,
+    /// Whether every call is to be known, or only those that sockets hear of anyway.
+    pub track_channels: bool,
+    /// Shared, so that a panic does not forget them.
+    pub channels: Arc<Mutex<Channels>>,
     /// Hook actors live on these, spread by hook id.
     pub arbiters: Vec<ArbiterHandle>,
     pub slot: Slot<Registry>,
@@ -109,6 +116,11 @@ impl Registry {
     fn take_over(&mut self, mut loaded: Loaded) {
         self.parts.bindings.release_all();
         self.parts.bindings.need([one_off_binding()]);
+        self.parts.live.release_all();
+        if self.parts.track_channels {
+            // Nobody waits for it: a call is known from its next event on.
+            drop(self.parts.live.need(&channel_bindings()));
+        }
         for (account, record) in loaded.configs {
             match serde_json::from_slice(&record) {
                 Ok(limits) => {
@@ -139,6 +151,10 @@ impl Registry {
 
     pub(super) fn mailbox(&self) -> &Mailbox {
         self.parts.slot.mailbox()
+    }
+
+    pub(super) fn channels(&self) -> MutexGuard<'_, Channels> {
+        self.parts.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn failure_limits(&self, account: AccountId) -> FailureLimits {

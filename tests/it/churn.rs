@@ -220,6 +220,7 @@ async fn stable_hooks_get_every_published_event_once_while_bindings_come_and_go(
     let uri = shared_broker_uri().await;
     let app = TestApp::with(|config| {
         config.amqp.uri = uri.clone();
+        config.channels.track = false;
         config.amqp.queue = "churn".into();
         config.webhooks.threads = 2;
     })

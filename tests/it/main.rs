@@ -22,6 +22,7 @@ mod http_tenants;
 mod http_webhooks;
 mod import;
 mod kinds;
+mod live_queue;
 mod many_hooks;
 mod one_off;
 mod receipts;

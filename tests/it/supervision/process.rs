@@ -27,7 +27,7 @@ async fn actors_tell_of_themselves() {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() + 62_167_219_200;
     let all: Vec<&Value> =
         actors["actors"].as_array().unwrap().iter().chain(actors["webhooks"].as_array().unwrap()).collect();
-    assert_eq!(all.len(), 4);
+    assert_eq!(all.len(), 5);
     for actor in all {
         assert_eq!((&actor["alive"], &actor["mailbox_depth"]), (&true.into(), &0.into()), "{actor}");
         assert!((now - 600..=now).contains(&actor["started_at"].as_u64().unwrap()), "{actor}");

@@ -33,6 +33,8 @@ pub fn settings(uri: &str) -> Vec<(&str, &str)> {
     vec![
         ("amqp.uri", uri),
         ("amqp.prefetch", "100"),
+        // What some queue got is to be in the one of the webhooks.
+        ("channels.track", "false"),
         ("webhooks.concurrency_max", "64"),
         ("webhooks.window_max", "128"),
         ("webhooks.retry_base_ms", "800"),

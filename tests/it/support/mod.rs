@@ -1,5 +1,5 @@
-//! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app` and `bus`
-//! know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
+//! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app`, `bus` and
+//! `live` know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
 //! cannot hide in its tests.
 
 pub mod api;
@@ -12,6 +12,7 @@ pub mod dns;
 pub mod endpoint;
 pub mod hook_server;
 pub mod kazoo;
+pub mod live;
 pub mod operations;
 pub mod process;
 pub mod publisher;
