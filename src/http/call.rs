@@ -24,6 +24,8 @@ pub struct Call {
     pub query: Query,
     /// `data` of the envelope; `Null` when absent.
     pub data: Value,
+    /// `action` of the envelope, beside `data`.
+    pub action: Option<Value>,
     pub body_bytes: usize,
     /// What stood in the path for `{id}`; empty when the route has none.
     pub id: String,

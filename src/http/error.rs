@@ -8,6 +8,7 @@ use actix_web::http::header::{ALLOW, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::auth::directory::DirectoryError;
+use crate::event::PublishError;
 use crate::routing::messages::HookError;
 use crate::store::StoreError;
 use crate::validation::Faults;
@@ -159,6 +160,18 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         log::error!("the store failed a request: {error}");
         Self::DatastoreFault
+    }
+}
+
+impl From<PublishError> for ApiError {
+    fn from(error: PublishError) -> Self {
+        Self::Unreachable(match error {
+            PublishError::NoBroker => "no broker is configured, so that there is nobody to command",
+            PublishError::Disconnected => "the broker is not connected",
+            PublishError::Refused => "the broker refused the command",
+            PublishError::Timeout => "the broker did not confirm the command in time; it may be carried out even so",
+            PublishError::Full => "too many messages wait for the broker",
+        })
     }
 }
 

@@ -96,7 +96,8 @@ async fn checked(
         writer.authenticated(token);
         Some(caller)
     });
-    let call = Call { state: Arc::clone(state), query, data: envelope.data, body_bytes, id: found.id, caller };
+    let (data, action) = (envelope.data, envelope.action);
+    let call = Call { state: Arc::clone(state), query, data, action, body_bytes, id: found.id, caller };
     run(verb, admit(access, call, &found.account)?).await
 }
 

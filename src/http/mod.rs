@@ -16,6 +16,7 @@ mod attempts;
 mod body;
 mod call;
 mod catalogue;
+mod channels;
 pub mod clock;
 mod configs;
 mod connections;

@@ -14,6 +14,8 @@ pub struct Envelope {
     pub data: Value,
     pub auth_token: Option<String>,
     pub verb: Option<String>,
+    /// Beside `data`, for those who write it there.
+    pub action: Option<Value>,
 }
 
 impl Envelope {
@@ -26,6 +28,7 @@ impl Envelope {
                 data: fields.shift_remove("data").unwrap_or_default(),
                 auth_token: text(fields.shift_remove("auth_token")),
                 verb: text(fields.shift_remove("verb")),
+                action: fields.shift_remove("action").filter(|action| !action.is_null()),
             }),
             Ok(_) => Err(ApiError::Parse("the body is not a JSON object".into())),
             Err(error) => Err(ApiError::Parse(error.to_string())),
@@ -48,7 +51,8 @@ mod tests {
 
     #[track_caller]
     fn check(body: &str, data: Value, auth_token: Option<&str>, verb: Option<&str>) {
-        let expected = Envelope { data, auth_token: auth_token.map(String::from), verb: verb.map(String::from) };
+        let (auth_token, verb) = (auth_token.map(String::from), verb.map(String::from));
+        let expected = Envelope { data, auth_token, verb, action: None };
         assert_eq!(Envelope::parse(body.as_bytes()), Ok(expected), "{body}");
     }
 
@@ -59,7 +63,9 @@ mod tests {
         check("{}", Value::Null, None, None);
         check(r#"{"data":{"a":1},"x":2}"#, json!({ "a": 1 }), None, None);
         check(r#"{"data":[1],"auth_token":"t","verb":"PUT"}"#, json!([1]), Some("t"), Some("PUT"));
-        check(r#"{"auth_token":7,"verb":null}"#, Value::Null, None, None);
+        check(r#"{"auth_token":7,"verb":null,"action":null}"#, Value::Null, None, None);
+        let beside = Envelope::parse(br#"{"data":{},"action":"metaflow"}"#).unwrap();
+        assert_eq!(beside.action, Some(json!("metaflow")));
     }
 
     #[test]

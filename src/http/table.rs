@@ -4,7 +4,8 @@ use super::route::Access::{Above, Account, Administrator, Open, Token};
 use super::route::Verb::{Delete, Get, Patch, Post, Put};
 use super::route::{Access, Route, Verb};
 use super::{
-    accounts, actors, api_auth, api_keys, attempts, catalogue, configs, dead, events, health, metrics, tree, webhooks,
+    accounts, actors, api_auth, api_keys, attempts, catalogue, channels, configs, dead, events, health, metrics, tree,
+    webhooks,
 };
 
 const fn route(pattern: &'static str, endpoints: &'static [(Verb, Access)]) -> Route {
@@ -47,6 +48,15 @@ pub const TABLE: &[Route] = &[
         &[on!(Get, Above, configs::show), on!(Post, Above, configs::replace), on!(Patch, Above, configs::patch)],
     ),
     route("/v2/accounts/{account}/events", &[on!(Post, Account, events::publish)]),
+    route("/v2/accounts/{account}/channels", &[on!(Get, Account, channels::list)]),
+    route(
+        "/v2/accounts/{account}/channels/{id}",
+        &[
+            on!(Get, Account, channels::show),
+            on!(Put, Account, channels::send_flow),
+            on!(Post, Account, channels::send_action),
+        ],
+    ),
     route("/v2/accounts/{account}/descendants/webhooks", &[on!(Patch, Account, webhooks::enable_descendants)]),
     route(
         "/v2/accounts/{account}/webhooks",

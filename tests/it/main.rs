@@ -4,6 +4,7 @@ mod backlog;
 mod bindings;
 mod broker;
 mod broker_loss;
+mod channels;
 mod churn;
 mod command_line;
 mod crash;
