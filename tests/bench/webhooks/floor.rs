@@ -2,6 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +15,12 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, Queu
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties, Consumer, ExchangeKind};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::publisher::EXCHANGE;
-use super::receiver::find;
+use super::support::publisher::EXCHANGE;
+use super::support::receiver::find;
+use super::support::server::{Running, myself};
 
 #[derive(Serialize, Deserialize)]
 pub struct Settings {
@@ -31,6 +35,16 @@ pub struct Settings {
 
 /// hookswitch's `concurrency_max`.
 const IN_FLIGHT: usize = 64;
+
+/// In a process of its own.
+pub fn start(kind: &str, settings: &Settings) -> Running {
+    let mut child =
+        myself().args(["floor", kind, &json!(settings).to_string()]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "consuming\n");
+    child.into()
+}
 
 pub fn run(kind: &str, settings: &str) {
     let settings: Settings = serde_json::from_str(settings).unwrap();

@@ -5,13 +5,10 @@
 //! that hookswitch posts, 64 in flight, and acknowledges; `ack` consumes and acknowledges. Timings are noisy; what counts
 //! is the ratio of CPU time per delivery to the floor of the same run.
 
-mod broker;
 mod floor;
-mod measure;
-mod publisher;
-mod receiver;
 mod scenario;
-mod server;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::process::ExitCode;
 
@@ -20,7 +17,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         // The other processes of a run are this binary too.
-        ["receiver"] => receiver::run(),
+        ["receiver"] => support::receiver::run(),
         ["floor", kind, settings] => floor::run(kind, settings),
         selection => scenario::run_all(selection),
     }

@@ -6,11 +6,11 @@ use lapin::options::QueueDeclareOptions;
 use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties};
 
-use super::broker::Broker;
 use super::floor;
-use super::measure::{cpu, memory_kib};
-use super::publisher::Publisher;
-use super::server::{self, Delays, Receiver, Running, Settings};
+use super::support::broker::Broker;
+use super::support::measure::{cpu, memory_kib};
+use super::support::publisher::Publisher;
+use super::support::server::{self, Delays, Receiver, Running, Settings};
 
 /// Deliveries of each burst.
 const DELIVERIES: usize = 20_000;
@@ -72,7 +72,7 @@ async fn deliveries(broker: &Broker, queue_type: &str, hooks: usize) {
         urls,
         body: warm_up.delays.unwrap().body,
     };
-    let running = server::floor("bridge", &floor_settings);
+    let running = floor::start("bridge", &floor_settings);
     let floor = Bridge { running: &running, publisher: &publisher, account: &api.account, hooks };
     floor.measure(&mut receiver, 20 * hooks.max(10), None).await;
     let floor_burst = floor.measure(&mut receiver, DELIVERIES, None).await;
@@ -111,7 +111,7 @@ async fn unwanted(broker: &Broker, queue_type: &str) {
         urls: Vec::new(),
         body: String::new(),
     };
-    let running = server::floor("ack", &settings);
+    let running = floor::start("ack", &settings);
     drain(broker, &publisher, &running, account, &queue, 1_000).await;
     let floor = drain(broker, &publisher, &running, account, &queue, DELIVERIES).await;
     drop(running);

@@ -1,12 +1,10 @@
-//! The processes under test: hookswitch with its hooks, or a floor in its place.
+//! The processes of a run: hookswitch, and the receiver.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-use super::floor;
 
 /// A process that ends with this value.
 pub struct Running {
@@ -17,6 +15,12 @@ pub struct Running {
 impl Running {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+}
+
+impl From<Child> for Running {
+    fn from(child: Child) -> Self {
+        Self { child, _data: None }
     }
 }
 
@@ -97,15 +101,6 @@ impl Api {
     }
 }
 
-pub fn floor(kind: &str, settings: &floor::Settings) -> Running {
-    let mut child =
-        myself().args(["floor", kind, &json!(settings).to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "consuming\n");
-    Running { child, _data: None }
-}
-
 pub struct Receiver {
     _running: Running,
     pub url: String,
@@ -125,7 +120,7 @@ impl Receiver {
         let mut child = myself().arg("receiver").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let orders = child.stdin.take().unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut receiver = Self { _running: Running { child, _data: None }, url: String::new(), orders, answers };
+        let mut receiver = Self { _running: child.into(), url: String::new(), orders, answers };
         let address = receiver.answer();
         receiver.url = format!("http://{address}");
         receiver
@@ -150,6 +145,7 @@ impl Receiver {
     }
 }
 
-fn myself() -> Command {
+/// The other processes of a run are the benchmark's binary too.
+pub fn myself() -> Command {
     Command::new(std::env::current_exe().unwrap())
 }
