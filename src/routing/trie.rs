@@ -1,7 +1,8 @@
 //! A trie of topic patterns: which values were put under a pattern that matches a routing key. Pure.
 //!
 //! A look-up walks the key once per wildcard branch that it meets; `#` is followed without recursion on the words that
-//! it swallows. A node that holds nothing is removed, so that churn leaves nothing behind.
+//! it swallows. A node that holds nothing is removed, so that churn leaves nothing behind. There is a trie for each
+//! account, most of them with few patterns, so that a node is small.
 
 use std::collections::HashMap;
 
@@ -12,17 +13,79 @@ pub struct Trie<T> {
     root: Node<T>,
 }
 
+/// So many children are looked through faster than a map is asked; a map of one would take the room of four.
+const FEW_MAX: usize = 8;
+
 #[derive(Debug)]
 struct Node<T> {
-    exact: HashMap<Box<str>, Node<T>>,
+    exact: Children<T>,
     one: Option<Box<Node<T>>>,
     any: Option<Box<Node<T>>>,
     values: Vec<T>,
 }
 
+/// By the next word.
+#[derive(Debug)]
+#[expect(clippy::box_collection, reason = "the map itself is twice the size of the list, and it is rare")]
+enum Children<T> {
+    Few(Vec<(Box<str>, Node<T>)>),
+    Many(Box<HashMap<Box<str>, Node<T>>>),
+}
+
+impl<T> Children<T> {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(few) => few.is_empty(),
+            Self::Many(many) => many.is_empty(),
+        }
+    }
+
+    fn get(&self, word: &str) -> Option<&Node<T>> {
+        match self {
+            Self::Few(few) => few.iter().find(|(held, _)| **held == *word).map(|(_, node)| node),
+            Self::Many(many) => many.get(word),
+        }
+    }
+
+    fn get_mut(&mut self, word: &str) -> Option<&mut Node<T>> {
+        match self {
+            Self::Few(few) => few.iter_mut().find(|(held, _)| **held == *word).map(|(_, node)| node),
+            Self::Many(many) => many.get_mut(word),
+        }
+    }
+
+    fn get_or_insert(&mut self, word: &str) -> &mut Node<T> {
+        if let Self::Few(few) = self
+            && few.len() == FEW_MAX
+            && few.iter().all(|(held, _)| **held != *word)
+        {
+            *self = Self::Many(Box::new(std::mem::take(few).into_iter().collect()));
+        }
+        match self {
+            Self::Few(few) => {
+                let found = few.iter().position(|(held, _)| **held == *word);
+                let index = found.unwrap_or_else(|| {
+                    few.reserve_exact(1);
+                    few.push((word.into(), Node::default()));
+                    few.len() - 1
+                });
+                &mut few[index].1
+            }
+            Self::Many(many) => many.entry(word.into()).or_default(),
+        }
+    }
+
+    fn remove(&mut self, word: &str) {
+        match self {
+            Self::Few(few) => few.retain(|(held, _)| **held != *word),
+            Self::Many(many) => drop(many.remove(word)),
+        }
+    }
+}
+
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Self { exact: HashMap::new(), one: None, any: None, values: Vec::new() }
+        Self { exact: Children::Few(Vec::new()), one: None, any: None, values: Vec::new() }
     }
 }
 
@@ -42,12 +105,16 @@ impl<T: PartialEq + Copy> Trie<T> {
         let mut node = &mut self.root;
         for word in pattern.words() {
             node = match word {
-                Word::Exactly(text) => node.exact.entry(text.clone()).or_default(),
+                Word::Exactly(text) => node.exact.get_or_insert(text),
                 Word::One => node.one.get_or_insert_default(),
                 Word::Any => node.any.get_or_insert_default(),
             };
         }
         if !node.values.contains(&value) {
+            if node.values.is_empty() {
+                // Most have but one.
+                node.values.reserve_exact(1);
+            }
             node.values.push(value);
         }
     }
@@ -153,7 +220,7 @@ fn split_word(key: &str) -> (&str, Option<&str>) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Pattern, Trie};
+    use super::{FEW_MAX, Pattern, Trie};
 
     /// The definition, written as directly as possible.
     fn matches(pattern: &[&str], key: &[&str]) -> bool {
@@ -201,6 +268,25 @@ mod tests {
 
     fn word() -> impl Strategy<Value = &'static str> {
         prop_oneof![Just("a"), Just("b"), Just("*"), Just("#"), Just("")]
+    }
+
+    #[test]
+    fn many_words_are_found_as_few_are() {
+        let mut trie = Trie::default();
+        let pattern = |number: usize| Pattern::parse(&format!("a.{number}")).unwrap();
+        for inserted in 0..3 * FEW_MAX {
+            trie.insert(&pattern(inserted), inserted);
+            for number in 0..3 * FEW_MAX {
+                let mut found = Vec::new();
+                trie.find(&format!("a.{number}"), &mut found);
+                assert_eq!(found, (number <= inserted).then_some(number).into_iter().collect::<Vec<_>>());
+            }
+        }
+        for number in 0..3 * FEW_MAX {
+            assert!(!trie.is_empty());
+            trie.remove(&pattern(number), number);
+        }
+        assert!(trie.is_empty());
     }
 
     proptest! {

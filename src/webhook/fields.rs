@@ -3,7 +3,7 @@
 //! Read whenever a hook comes into being: from a client, from the store, from an event. It knows no limits and no
 //! catalogue, so that a stored hook is read whatever has changed about those.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value, json};
 
@@ -46,7 +46,7 @@ pub(super) fn read(
     let enabled = reader.flag("enabled");
     let include_subaccounts = reader.flag("include_subaccounts");
     let include_internal_legs = reader.flag("include_internal_legs");
-    let custom_data = Arc::new(reader.custom_data());
+    let custom_data = reader.custom_data();
     let modifiers = reader.modifiers();
     let success = reader.success();
     match (reader.faults.into_result(), uri, hook, verb, format, retries) {
@@ -159,12 +159,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn custom_data(&mut self) -> Map<String, Value> {
-        let members = self.object("custom_data").cloned().unwrap_or_default();
+    /// Without spare room, and for the many hooks that have none one and the same.
+    fn custom_data(&mut self) -> Arc<Map<String, Value>> {
+        static NONE: LazyLock<Arc<Map<String, Value>>> = LazyLock::new(Arc::default);
+        let Some(members) = self.object("custom_data").filter(|members| !members.is_empty()) else {
+            return Arc::clone(&NONE);
+        };
         for (key, value) in members.iter().filter(|(_, value)| !value.is_string()) {
             self.faults.wrong_type(&format!("custom_data.{key}"), "string", value);
         }
-        members
+        let own = members.iter().map(|(key, value)| (key.clone(), value.clone()));
+        let mut exact = Map::with_capacity(members.len());
+        exact.extend(own);
+        Arc::new(exact)
     }
 
     fn modifiers(&mut self) -> Modifiers {

@@ -14,7 +14,8 @@ use crate::webhook::guard::{Refused, check_host};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HookUri {
     given: Box<str>,
-    target: Box<str>,
+    /// Unless it is the same.
+    target: Option<Box<str>>,
 }
 
 impl HookUri {
@@ -39,18 +40,19 @@ impl HookUri {
 
     /// As it is requested: international names in ASCII, unsafe characters encoded, no fragment.
     pub fn target(&self) -> &str {
-        &self.target
+        self.target.as_deref().unwrap_or(&self.given)
     }
 
     /// Host and, unless it is the scheme's own, port.
     pub fn authority(&self) -> &str {
-        let rest = self.target.split_once("//").map_or("", |(_, rest)| rest);
+        let rest = self.target().split_once("//").map_or("", |(_, rest)| rest);
         rest.split(['/', '?']).next().unwrap_or_default()
     }
 
     fn of(given: &str, mut url: Url) -> Self {
         url.set_fragment(None);
-        Self { given: given.into(), target: String::from(url).into() }
+        let target = Some(url.as_str()).filter(|target| *target != given).map(Into::into);
+        Self { given: given.into(), target }
     }
 }
 
