@@ -43,11 +43,18 @@ struct AccountHooks {
 pub struct Hooks {
     entries: HashMap<HookId, Entry>,
     accounts: HashMap<AccountId, AccountHooks>,
+    disabled: usize,
 }
 
 impl Hooks {
     pub fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// How many of them are disabled. Counted as they change: to look at all of them each time would make each of many
+    /// hooks the slower to create.
+    pub fn disabled(&self) -> usize {
+        self.disabled
     }
 
     pub fn get(&self, id: HookId) -> Option<&Entry> {
@@ -112,6 +119,7 @@ impl Hooks {
         let hooks = self.accounts.entry(hook.account).or_default();
         hooks.ids.insert((hook.created_ms, hook.id));
         if !hook.enabled {
+            self.disabled += 1;
             return;
         }
         for pattern in patterns(hook) {
@@ -127,6 +135,7 @@ impl Hooks {
             return;
         };
         hooks.ids.remove(&(hook.created_ms, hook.id));
+        self.disabled -= usize::from(!hook.enabled);
         for pattern in patterns(hook) {
             hooks.own.remove(&pattern, hook.id);
             hooks.of_descendants.remove(&pattern, hook.id);

@@ -166,9 +166,8 @@ impl Registry {
     }
 
     pub(super) fn count_hooks(&self) {
-        let disabled = self.hooks.iter().filter(|entry| !entry.hook.enabled).count();
         self.parts.metrics.hooks.set(self.hooks.len() as i64);
-        self.parts.metrics.hooks_disabled.set(disabled as i64);
+        self.parts.metrics.hooks_disabled.set(self.hooks.disabled() as i64);
     }
 }
 
