@@ -18,7 +18,7 @@ pub struct Store {
 impl Default for Store {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
             group_max: 1_024,
             queue_max: 10_000,
             flush_idle_ms: 500,

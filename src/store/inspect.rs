@@ -25,6 +25,9 @@ use crate::store::scan::Scan;
 pub(super) const FORMAT: u32 = 2;
 pub(super) const WITHOUT_META: u32 = 1;
 
+/// Enough for a store of a hundred thousand hooks: crossbeam frees up to 512 objects at each 128th access.
+const LET_GO_READS: usize = 1 << 15;
+
 /// What was found in place of the store.
 pub(super) enum Found {
     /// There is none.
@@ -110,6 +113,7 @@ fn examine(db: &Db) -> Result<(Scan, Kind), Unusable> {
         return Err(Unusable::Newer(format));
     }
     let scan = Scan::of(db)?;
+    let_go(db)?;
     if format == WITHOUT_META {
         return Ok((scan, Kind::Older));
     }
@@ -127,6 +131,15 @@ fn examine(db: &Db) -> Result<(Scan, Kind), Unusable> {
     } else {
         Damage::Count { found, expected }
     }))
+}
+
+/// What sled has thrown out of its cache it lets go of bit by bit, as it is used: after the scan that is most of the
+/// store, and an idle server would keep it for ever. A few milliseconds.
+fn let_go(db: &Db) -> Result<(), StoreError> {
+    for _ in 0..LET_GO_READS {
+        db.get(keys::format()).map_err(read_error)?;
+    }
+    Ok(())
 }
 
 fn number(db: &Db, key: &[u8]) -> Result<Option<u32>, StoreError> {
