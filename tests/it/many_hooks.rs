@@ -58,6 +58,11 @@ async fn one_event_reaches_each_hook_that_takes_it_among_ten_thousand() {
     check_delivery(&app, &server, account, "before a restart").await;
     app.restart().await;
     assert_eq!(app.metric("hookswitch_hooks").await, HOOKS as f64);
+    let actors = app.get("/v2/actors").await.body;
+    let actors = actors["data"]["webhooks"].as_array().unwrap();
+    let ids: HashSet<_> = actors.iter().map(|actor| actor["id"].as_str().unwrap()).collect();
+    assert_eq!((actors.len(), ids.len()), (HOOKS, HOOKS), "an actor each");
+    assert!(actors.iter().all(|actor| actor["alive"] == true && actor["restarts"] == 0));
     check_delivery(&app, &server, account, "after it").await;
 }
 

@@ -138,3 +138,15 @@ fn ten_thousand_accounts_ten_deep_are_no_burden() {
     assert_eq!((0..10_000).filter(|n| tree.reaches(id(2), id(n + 2))).count(), 10);
     assert_eq!(tree.ancestors(id(11)).count(), 10);
 }
+
+/// Whatever else there is: routing looks at these, and at no other account, for each event.
+#[test]
+fn ten_thousand_accounts_are_no_longer_way_up_than_their_depth() {
+    const LEVELS: u32 = 10;
+    let trunk = (1..LEVELS).map(|n| account(n, n.saturating_sub(1).max(1)));
+    let leaves = (LEVELS..10_000).map(|n| account(n, LEVELS - 1));
+    let tree = Directory::load(id(1), trunk.chain(leaves)).unwrap();
+    for leaf in [LEVELS, 5_000, 9_999] {
+        assert_eq!(ids(tree.ancestors(id(leaf))), (1..LEVELS).rev().map(id).collect::<Vec<_>>());
+    }
+}
