@@ -1,6 +1,7 @@
 //! What a process has used, from `/proc`, and quantiles.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// CPU time of all threads, ended ones included.
@@ -21,6 +22,27 @@ pub fn memory_kib(pid: u32) -> (u64, u64) {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     };
     (field("VmRSS:"), field("VmHWM:"))
+}
+
+/// The lengths of all files below the directory.
+pub fn bytes_in(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    // One that is being renamed counts the next time.
+    let length = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => bytes_in(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.map(length).sum()
+}
+
+/// Open descriptors.
+pub fn descriptors(pid: u32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64)
+}
+
+pub fn threads(pid: u32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, |entries| entries.count() as u64)
 }
 
 /// Nanoseconds of the clock that all processes of this machine share.

@@ -2,12 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, PublisherConfirm};
 
 use super::measure::monotonic_ns;
 
 pub const EXCHANGE: &str = "callevt";
+
+/// What is published: events of this name, of one account after the other.
+pub struct Events<'a> {
+    pub name: &'a str,
+    pub accounts: &'a [&'a str],
+}
 
 pub struct Publisher {
     _connection: Connection,
@@ -23,7 +30,8 @@ impl Publisher {
     }
 
     /// As fast as the broker takes them, or so many a second. Returns when all are confirmed.
-    pub async fn publish(&self, account: &str, count: usize, per_second: Option<u32>) {
+    pub async fn publish(&self, events: &Events<'_>, count: usize, per_second: Option<u32>) {
+        let Events { name, accounts } = events;
         let started = Instant::now();
         let mut confirms = Vec::with_capacity(count);
         for number in 0..count {
@@ -32,26 +40,42 @@ impl Publisher {
                 tokio::time::sleep_until(due.into()).await;
             }
             let call = format!("{}-{number}", monotonic_ns());
-            let body = event(account, &call);
-            let published = self.channel.basic_publish(
-                EXCHANGE.into(),
-                format!("call.CHANNEL_CREATE.{call}").into(),
-                BasicPublishOptions::default(),
-                body.as_bytes(),
-                BasicProperties::default(),
-            );
-            confirms.push(published.await.unwrap());
+            let account = accounts[number % accounts.len()];
+            let body = event(name, account, &call);
+            confirms.push(self.send(EXCHANGE, &format!("call.{name}.{call}"), &body).await);
         }
         for confirm in confirms {
             confirm.await.unwrap();
         }
     }
+
+    /// Returns when it is confirmed.
+    pub async fn publish_one(&self, exchange: &str, routing_key: &str, body: &str) {
+        self.send(exchange, routing_key, body).await.await.unwrap();
+    }
+
+    /// Messages of the queue that wait there.
+    pub async fn depth(&self, queue: &str) -> u32 {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap().message_count()
+    }
+
+    async fn send(&self, exchange: &str, routing_key: &str, body: &str) -> PublisherConfirm {
+        let published = self.channel.basic_publish(
+            exchange.into(),
+            routing_key.into(),
+            BasicPublishOptions::default(),
+            body.as_bytes(),
+            BasicProperties::default(),
+        );
+        published.await.unwrap()
+    }
 }
 
-fn event(account: &str, call: &str) -> String {
+pub fn event(name: &str, account: &str, call: &str) -> String {
     format!(
         concat!(
-            r#"{{"App-Name":"ecallmgr","App-Version":"4.3.140","Event-Category":"call_event","Event-Name":"CHANNEL_CREATE","#,
+            r#"{{"App-Name":"ecallmgr","App-Version":"4.3.140","Event-Category":"call_event","Event-Name":"{name}","#,
             r#""Msg-ID":"{call}","Node":"kazoo_apps@node1.example.com","Server-ID":"","System-Log-ID":"{call}","#,
             r#""Call-ID":"{call}","Call-Direction":"inbound","Caller-ID-Name":"Anna Ek","Caller-ID-Number":"+15550100","#,
             r#""Callee-ID-Name":"Bo Li","Callee-ID-Number":"+15550199","Channel-Name":"sofia/sipinterface_1/anna@sip.example.com","#,
@@ -64,6 +88,7 @@ fn event(account: &str, call: &str) -> String {
             r#""Owner-ID":"5a1b7fd0e3a84cd1b6f2e9a3c4d5e6f7","Bridge-ID":"{call}","Fetch-ID":"3f1c8f1e-7a66-11ef-9c3b-0242ac120002"}},"#,
             r#""Custom-SIP-Headers":{{"X-AUTH-IP":"192.0.2.44","X-AUTH-PORT":"5060"}}}}"#
         ),
+        name = name,
         call = call,
         account = account
     )

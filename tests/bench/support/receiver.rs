@@ -77,7 +77,8 @@ async fn answer(mut stream: TcpStream, received: Rc<Received>) {
 }
 
 /// `None` until all of it has come.
-fn request_length(buffer: &[u8]) -> Option<usize> {
+/// Of the request that the buffer begins with, once all of it is there.
+pub fn request_length(buffer: &[u8]) -> Option<usize> {
     let head = find(buffer, b"\r\n\r\n")? + 4;
     let name = b"content-length: ";
     let body = match find(&buffer[..head], name) {

@@ -1,26 +1,34 @@
 //! The processes of a run: hookswitch, and the receiver.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
+use actix_web::http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A process that ends with this value.
 pub struct Running {
     child: Child,
-    _data: Option<TempDir>,
+    data: Option<TempDir>,
 }
 
 impl Running {
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
+
+    /// Of the server.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data.as_ref().unwrap().path().join("data")
+    }
 }
 
 impl From<Child> for Running {
     fn from(child: Child) -> Self {
-        Self { child, _data: None }
+        Self { child, data: None }
     }
 }
 
@@ -39,23 +47,36 @@ pub struct Settings<'a> {
 
 /// hookswitch with its defaults, but for where it listens, where it may send, and its queue.
 pub async fn hookswitch(settings: &Settings<'_>) -> (Running, Api) {
-    let data = TempDir::new().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_hookswitch"))
-        .env_clear()
-        .current_dir(data.path())
-        .env("HOOKSWITCH__HTTP__BIND", "127.0.0.1:0")
-        .env("HOOKSWITCH__WEBHOOKS__ALLOW_HOSTS", "127.0.0.0/8")
+    let directory = TempDir::new().unwrap();
+    let mut command = command(directory.path());
+    command
         .env("HOOKSWITCH__AMQP__URI", settings.uri)
         .env("HOOKSWITCH__AMQP__QUEUE", settings.queue)
-        .env("HOOKSWITCH__AMQP__QUEUE_TYPE", settings.queue_type)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .env("HOOKSWITCH__AMQP__QUEUE_TYPE", settings.queue_type);
+    let (running, address) = start(command, directory, "consuming queue");
+    let api = Api::authenticate(&address, &running).await;
+    (running, api)
+}
+
+/// In that directory, listening on any port, and allowed to send to this machine.
+pub fn command(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    command
+        .env_clear()
+        .current_dir(directory)
+        .env("HOOKSWITCH__HTTP__BIND", "127.0.0.1:0")
+        .env("HOOKSWITCH__WEBHOOKS__ALLOW_HOSTS", "127.0.0.0/8");
+    command
+}
+
+/// Starts the server in its directory, and waits for the line of its log that has this text. The address of its API
+/// comes with it.
+pub fn start(mut command: Command, directory: TempDir, text: &str) -> (Running, String) {
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut address = String::new();
     let mut line = String::new();
-    while !line.contains("consuming queue") {
+    while !line.contains(text) {
         line.clear();
         assert!(log.read_line(&mut line).unwrap() > 0, "the server ended");
         if let Some((_, rest)) = line.split_once("listening http=") {
@@ -64,9 +85,7 @@ pub async fn hookswitch(settings: &Settings<'_>) -> (Running, Api) {
     }
     // A full pipe would stop the server.
     std::thread::spawn(move || log.lines().for_each(drop));
-    let key = std::fs::read_to_string(data.path().join("data/api_key")).unwrap();
-    let api = Api::authenticate(&address, key.trim()).await;
-    (Running { child, _data: Some(data) }, api)
+    (Running { child, data: Some(directory) }, address)
 }
 
 /// The part of the API that a run needs.
@@ -77,13 +96,19 @@ pub struct Api {
 }
 
 impl Api {
-    async fn authenticate(address: &str, key: &str) -> Self {
+    /// By the server's first API key, with an account of its own.
+    pub async fn authenticate(address: &str, running: &Running) -> Self {
+        let key = std::fs::read_to_string(running.data_dir().join("api_key")).unwrap();
         let mut api = Self { base: format!("http://{address}/v2"), token: String::new(), account: String::new() };
-        let answer = api.put("/api_auth", json!({"api_key": key})).await;
+        let answer = api.put("/api_auth", json!({"api_key": key.trim()})).await;
         api.token = answer["auth_token"].as_str().unwrap().to_owned();
-        let account = api.put("/accounts", json!({"name": "bench"})).await;
-        api.account = account["data"]["id"].as_str().unwrap().to_owned();
+        api.account = api.create_account("bench").await;
         api
+    }
+
+    pub async fn create_account(&self, name: &str) -> String {
+        let account = self.put("/accounts", json!({"name": name})).await;
+        account["data"]["id"].as_str().unwrap().to_owned()
     }
 
     pub async fn put_hook(&self, uri: &str) {
@@ -92,12 +117,25 @@ impl Api {
     }
 
     async fn put(&self, path: &str, data: Value) -> Value {
-        let request = awc::Client::default().put(format!("{}{path}", self.base));
-        let request = request.insert_header(("x-auth-token", self.token.as_str()));
-        let mut response = request.send_json(&json!({"data": data})).await.unwrap();
-        let answer: Value = response.json().await.unwrap();
-        assert_eq!(answer["status"], "success", "{answer}");
-        answer
+        self.call(Method::PUT, path, data).await.unwrap()
+    }
+
+    /// The answer's envelope; as an error where that says that it is one.
+    pub async fn call(&self, method: Method, path: &str, data: Value) -> Result<Value, Value> {
+        let request = awc::Client::default().request(method, format!("{}{path}", self.base));
+        let request = request.timeout(Duration::from_secs(30)).insert_header(("x-auth-token", self.token.as_str()));
+        let body = json!({"data": data}).to_string();
+        let request = request.insert_header(("content-type", "application/json"));
+        let mut response = request.send_body(body).await.map_err(|error| Value::from(error.to_string()))?;
+        let answer = response.json::<Value>().limit(64 << 20).await;
+        let answer = answer.map_err(|error| Value::from(error.to_string()))?;
+        if answer["status"] == "success" { Ok(answer) } else { Err(answer) }
+    }
+
+    pub async fn metrics(&self) -> String {
+        let url = format!("{}/metrics", self.base.trim_end_matches("/v2"));
+        let mut response = awc::Client::default().get(url).send().await.unwrap();
+        String::from_utf8(response.body().await.unwrap().to_vec()).unwrap()
     }
 }
 

@@ -2,14 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
-use lapin::{Connection, ConnectionProperties};
-
 use super::floor;
-use super::support::broker::Broker;
+use super::support::broker::{Broker, delete_queue, depth};
 use super::support::measure::{cpu, memory_kib};
-use super::support::publisher::Publisher;
+use super::support::publisher::{Events, Publisher};
 use super::support::server::{self, Delays, Receiver, Running, Settings};
 
 /// Deliveries of each burst.
@@ -136,7 +132,7 @@ impl Bridge<'_> {
         let events_per_second = per_second.map(|rate| (rate / self.hooks as u32).max(1));
         receiver.reset();
         let (started, cpu_before) = (Instant::now(), cpu(self.running.pid()));
-        self.publisher.publish(self.account, events, events_per_second).await;
+        self.publisher.publish(&calls(&[self.account]), events, events_per_second).await;
         let delays = receiver.wait(deliveries);
         let elapsed = started.elapsed();
         // The last acknowledgements belong to it.
@@ -160,7 +156,7 @@ async fn drain(
     events: usize,
 ) -> Measured {
     let (started, cpu_before) = (Instant::now(), cpu(running.pid()));
-    publisher.publish(account, events, None).await;
+    publisher.publish(&calls(&[account]), events, None).await;
     while depth(&broker.uri, queue).await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -175,17 +171,8 @@ async fn drain(
     }
 }
 
-async fn depth(uri: &str, queue: &str) -> u32 {
-    let connection = Connection::connect(uri, ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    let passive = QueueDeclareOptions { passive: true, ..Default::default() };
-    channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap().message_count()
-}
-
-async fn delete_queue(uri: &str, queue: &str) {
-    let connection = Connection::connect(uri, ConnectionProperties::default()).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    channel.queue_delete(queue.into(), Default::default()).await.unwrap();
+fn calls<'a>(accounts: &'a [&'a str]) -> Events<'a> {
+    Events { name: "CHANNEL_CREATE", accounts }
 }
 
 fn row(name: &str, measured: &Measured) {
