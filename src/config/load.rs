@@ -12,8 +12,13 @@ use super::Config;
 const DEFAULT_FILE: &str = "config.toml";
 
 /// Keys of the environment that hold lists, separated by commas.
-const LIST_KEYS: [&str; 4] =
-    ["http.cors_origins", "webhooks.allow_hosts", "webhooks.dns_servers", "webhooks.reserved_ccv_keys"];
+const LIST_KEYS: [&str; 5] = [
+    "http.cors_origins",
+    "webhooks.allow_hosts",
+    "webhooks.dns_servers",
+    "webhooks.reserved_ccv_keys",
+    "websockets.origins",
+];
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -56,6 +61,7 @@ fn assemble(sources: &config::Config) -> Result<Config, ConfigError> {
         amqp: section(sources, "amqp", &mut problems),
         webhooks: section(sources, "webhooks", &mut problems),
         channels: section(sources, "channels", &mut problems),
+        websockets: section(sources, "websockets", &mut problems),
         auth: section(sources, "auth", &mut problems),
         store: section(sources, "store", &mut problems),
         import: section(sources, "import", &mut problems),

@@ -13,6 +13,7 @@ mod load;
 mod node;
 mod store;
 mod webhooks;
+mod websockets;
 
 pub use amqp::{Amqp, Argument, ExchangeOverride};
 pub use auth::{Auth, KazooKey};
@@ -23,6 +24,7 @@ pub use load::{ConfigError, load};
 pub use node::Node;
 pub use store::Store;
 pub use webhooks::Webhooks;
+pub use websockets::Websockets;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,7 @@ pub struct Config {
     pub amqp: Amqp,
     pub webhooks: Webhooks,
     pub channels: Channels,
+    pub websockets: Websockets,
     pub auth: Auth,
     pub store: Store,
     pub import: Import,
@@ -53,6 +56,7 @@ impl Config {
         self.amqp.check(&mut problems);
         self.webhooks.check(&mut problems);
         self.channels.check(&mut problems);
+        self.websockets.check(&mut problems);
         self.auth.check(&mut problems);
         self.store.check(&mut problems);
         self.import.check(&mut problems);
