@@ -10,6 +10,7 @@
 //! - [`routing`]: the Registry: which hooks an event goes to
 //! - [`amqp`]: the broker
 //! - [`webhook`]: a hook, its requests, retries, and where a request may go
+//! - [`websocket`]: a socket of live events, its session, and what bounds it
 //! - [`store`]: everything on disk
 //! - [`auth`]: tokens, keys, accounts, who may do what
 //! - [`http`]: the API
@@ -37,3 +38,4 @@ pub mod store;
 pub mod supervise;
 pub mod validation;
 pub mod webhook;
+pub mod websocket;

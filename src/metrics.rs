@@ -84,6 +84,12 @@ pub struct ActorLabels {
     pub kind: ActorKind,
 }
 
+/// Why a socket was refused, or how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct SocketLabels {
+    pub reason: &'static str,
+}
+
 /// Label values are written in snake case, as is usual for Prometheus.
 macro_rules! label_values {
     ($name:ident { $($variant:ident => $text:literal,)* }) => {
@@ -227,6 +233,11 @@ pub struct Metrics {
     pub store_lost_writes: Counter,
     pub store_bytes: Gauge,
     pub publish_failures: Counter,
+    pub websockets: Gauge,
+    pub websocket_frames: Counter,
+    pub websocket_bytes: Counter,
+    pub websocket_ends: Family<SocketLabels, Counter>,
+    pub websocket_refusals: Family<SocketLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -322,6 +333,16 @@ impl Metrics {
                 "Messages for the bus that were not confirmed",
                 Counter::default()
             ),
+            websockets: registered!(registry, "websockets", "Open sockets", Gauge::default()),
+            websocket_frames: registered!(registry, "websocket_frames", "Messages sent on sockets", Counter::default()),
+            websocket_bytes: registered!(registry, "websocket_bytes", "Bytes of these messages", Counter::default()),
+            websocket_ends: registered!(registry, "websocket_ends", "Sockets that ended by reason", Family::default()),
+            websocket_refusals: registered!(
+                registry,
+                "websocket_refusals",
+                "Requests for a socket that were refused by reason",
+                Family::default()
+            ),
             request_seconds,
             registry,
         }
@@ -347,6 +368,14 @@ impl Metrics {
 
     pub fn restarts_of(&self, kind: ActorKind) -> u64 {
         self.restarts.get_or_create(&ActorLabels { kind }).get()
+    }
+
+    pub fn websocket_ended(&self, reason: &'static str) {
+        self.websocket_ends.get_or_create(&SocketLabels { reason }).inc();
+    }
+
+    pub fn websocket_refused(&self, reason: &'static str) {
+        self.websocket_refusals.get_or_create(&SocketLabels { reason }).inc();
     }
 
     /// The Prometheus text format.

@@ -35,3 +35,6 @@ mod supervision;
 mod support;
 mod support_itself;
 mod tenants;
+mod websocket_frames;
+mod websocket_peers;
+mod websocket_upgrade;

@@ -1,5 +1,7 @@
 //! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app`, `bus` and
 //! `live` know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
+//! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app`, `bus`
+//! and `echo` know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
 //! cannot hide in its tests.
 
 pub mod api;
@@ -9,6 +11,7 @@ pub mod bus;
 pub mod calls;
 pub mod chaos;
 pub mod dns;
+pub mod echo;
 pub mod endpoint;
 pub mod hook_server;
 pub mod kazoo;
@@ -17,6 +20,8 @@ pub mod operations;
 pub mod process;
 pub mod publisher;
 pub mod rabbit;
+pub mod raw_socket;
+pub mod ws_client;
 
 use std::time::{Duration, Instant};
 
