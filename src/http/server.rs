@@ -10,7 +10,7 @@ use actix_cors::Cors;
 use actix_web::dev::{Server, Service};
 use actix_web::{App, HttpServer, web};
 
-use super::connections::{Busy, Connection, Connections};
+use super::connections::{Connection, Connections, watched};
 use super::front;
 use super::state::State;
 use crate::config::Http;
@@ -35,15 +35,7 @@ pub fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<Server> {
         App::new()
             .app_data(web::Data::from(Arc::clone(&state)))
             .wrap(cors(&cors_origins))
-            .wrap_fn(|request, service| {
-                let busy = request.conn_data::<Arc<Connection>>().map(Busy::new);
-                let answering = service.call(request);
-                async move {
-                    let response = answering.await;
-                    drop(busy);
-                    response
-                }
-            })
+            .wrap_fn(|request, service| watched(request.conn_data::<Arc<Connection>>().cloned(), service.call(request)))
             .default_service(web::to(front::answer))
     })
     .workers(limits.workers)
