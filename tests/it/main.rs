@@ -35,6 +35,7 @@ mod supervision;
 mod support;
 mod support_itself;
 mod tenants;
+mod websocket_autobahn;
 mod websocket_frames;
 mod websocket_peers;
 mod websocket_upgrade;
