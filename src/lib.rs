@@ -1,4 +1,4 @@
-//! hookswitch: takes events off RabbitMQ and hands them out as webhooks.
+//! hookswitch: takes events off RabbitMQ and hands them out as webhooks, and as frames on websockets.
 //!
 //! The crate's map, in reading order:
 //!
@@ -10,7 +10,7 @@
 //! - [`routing`]: the Registry: which hooks an event goes to
 //! - [`amqp`]: the broker
 //! - [`webhook`]: a hook, its requests, retries, and where a request may go
-//! - [`websocket`]: a socket of live events, its session, and what bounds it
+//! - [`websocket`]: a socket of live events: what is said on it, its session, and what bounds it
 //! - [`store`]: everything on disk
 //! - [`auth`]: tokens, keys, accounts, who may do what
 //! - [`http`]: the API

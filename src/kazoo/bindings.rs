@@ -1,6 +1,6 @@
 //! Which events a hook takes: as AMQP bindings of the webhook queue, and as patterns over [`Kind::topic`].
 //!
-//! Called when a hook is registered. Both are as narrow as the hook allows: a busy switch changes thousands of
+//! Called when a hook is registered; sockets bind the rows of the table by the same rules. Both are as narrow as the hook allows: a busy switch changes thousands of
 //! documents a minute that no hook can ask for. `custom_data` is expected to be validated; a hook that names nothing
 //! takes nothing.
 
@@ -11,7 +11,7 @@ use crate::kazoo::notifications::{self, NotificationRow};
 use crate::kazoo::selection::{Choice, Take, takes};
 use crate::kazoo::table::{KindRule, OFFNET, ROWS, Row, Word};
 
-/// A binding of the webhook queue.
+/// A binding of a queue of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Binding {
     pub exchange: &'static str,
@@ -83,8 +83,8 @@ fn is_document(row: &Row, action: Choice) -> bool {
     matches!(row.kind, KindRule::Document(name) if action.names().any(|chosen| chosen == name))
 }
 
-/// The row's routing key with `*` for every word that the hook leaves open.
-fn binding(row: &Row, doc_type: Option<&'static str>) -> Binding {
+/// The row's routing key with `*` for every word that is left open.
+pub fn binding(row: &Row, doc_type: Option<&'static str>) -> Binding {
     let words = row.key.iter().map(|word| match word {
         Word::Literal(literal) => literal,
         Word::Category => row.category,
@@ -96,7 +96,8 @@ fn binding(row: &Row, doc_type: Option<&'static str>) -> Binding {
     Binding { exchange: row.exchange, routing_key: words.collect::<Vec<_>>().join(".") }
 }
 
-fn notification(row: &NotificationRow) -> Binding {
+/// Brings the notifications of one row.
+pub fn notification(row: &NotificationRow) -> Binding {
     Binding { exchange: notifications::EXCHANGE, routing_key: row.routing_key() }
 }
 

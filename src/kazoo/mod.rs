@@ -9,6 +9,7 @@
 //! - [`normalise`], [`coerce`], [`fields`], [`needed`], [`payload`]: what a hook is sent
 //! - `selection`, [`bindings`]: which events a hook takes
 //! - [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
+//! - [`rewrite`]: what a socket is sent
 //! - [`catalogue`]: the hooks on offer, and sample payloads
 //! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
 
@@ -28,6 +29,7 @@ pub mod normalise;
 pub mod notifications;
 pub mod owner;
 pub mod payload;
+pub mod rewrite;
 pub mod routing;
 pub mod segment;
 mod selection;

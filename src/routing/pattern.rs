@@ -45,8 +45,35 @@ impl Pattern {
         Ok(Self(words.into()))
     }
 
+    /// A pattern of words that are known to be whole: what stands in [`Word::Exactly`] means itself, dots included.
+    pub fn of_words(words: impl IntoIterator<Item = Word>) -> Self {
+        let mut kept: Vec<Word> = Vec::new();
+        for word in words {
+            if word != Word::Any || kept.last() != Some(&Word::Any) {
+                kept.push(word);
+            }
+        }
+        Self(kept.into())
+    }
+
+    /// Whether it matches a key. For many patterns there is the trie.
+    pub fn matches(&self, key: &str) -> bool {
+        let words: Vec<&str> = key.split('.').collect();
+        matches(&self.0, &words)
+    }
+
     pub fn words(&self) -> &[Word] {
         &self.0
+    }
+}
+
+fn matches(pattern: &[Word], key: &[&str]) -> bool {
+    match (pattern.split_first(), key.split_first()) {
+        (None, None) => true,
+        (Some((Word::Any, rest)), _) => (0..=key.len()).any(|skipped| matches(rest, &key[skipped..])),
+        (Some((Word::One, rest)), Some((_, of_key))) => matches(rest, of_key),
+        (Some((Word::Exactly(word), rest)), Some((first, of_key))) => **word == **first && matches(rest, of_key),
+        _ => false,
     }
 }
 
@@ -68,7 +95,15 @@ impl fmt::Display for Pattern {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadPattern, Pattern};
+    use super::{BadPattern, Pattern, Word};
+
+    #[test]
+    fn words_mean_themselves() {
+        let exactly = |text: &str| Word::Exactly(text.into());
+        let words = [exactly("a*"), Word::Any, Word::Any, Word::One];
+        assert_eq!(Pattern::of_words(words).words(), [exactly("a*"), Word::Any, Word::One]);
+        assert_eq!(Pattern::of_words([exactly("a"), Word::One]), Pattern::parse("a.*").unwrap());
+    }
 
     #[test]
     fn patterns_are_words_and_wildcards() {

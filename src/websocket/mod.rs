@@ -1,9 +1,14 @@
-//! Sockets of live events: one actor per socket, and what bounds it.
+//! Live events on sockets, as Kazoo's `blackhole` hands them out: one actor per socket, and what bounds it.
 //!
-//! Reading order: `conversation` is what a session is given to say, `session` the actor; it reads with `reader` (`head`),
-//! is timed by `watch`, limited by `bucket`, ended with a code of `close`. `outbox` is how events come to it; `line` and
-//! `wire` are what is known of it from outside, `sockets` all of them. `upgrade` lets one in, `listener` is their port.
+//! - [`protocol`]: what is said on a socket; [`bindings`]: which events a client's binding means, who may have them, and
+//!   what they are called. Both are pure
+//! - [`conversation`]: what a session is given to say, [`session`]: the actor. It reads with [`reader`] (`head`), is timed by
+//!   `watch`, limited by [`bucket`], ended with a code of [`close`]
+//! - [`outbox`]: how events come to a session; [`line`] and [`wire`]: what is known of it from outside, [`sockets`]: all of
+//!   them
+//! - [`upgrade`] lets one in, [`listener`] is their port
 
+pub mod bindings;
 pub mod bucket;
 pub mod close;
 pub mod conversation;
@@ -12,6 +17,7 @@ mod head;
 pub mod line;
 pub mod listener;
 pub mod outbox;
+pub mod protocol;
 pub mod reader;
 pub mod session;
 pub mod sockets;

@@ -1,0 +1,409 @@
+//! Which sessions an event goes to: the patterns of all subscriptions, by account. Pure; the Registry owns it.
+//!
+//! A look-up goes through the account first and the pattern second, so that no pattern, whatever it says, reaches the
+//! events of another account. It answers groups: sessions whose frames of this event have the same keys, and so the same
+//! bytes. Adding and removing a session costs the same whether one or five thousand have its pattern.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use slab::Slab;
+
+use super::forest::{FastMap, Forest, Place};
+use super::pattern::Pattern;
+use crate::ids::AccountId;
+
+/// Whose events a subscription is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scope {
+    Account(AccountId),
+    /// `*`: those of all accounts, and those of none.
+    Everything,
+}
+
+/// One of a session's subscriptions: a number that the session gave it.
+pub type Slot = u32;
+
+/// A pattern of a subscription, and what its frames call it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    pub pattern: Pattern,
+    pub subscription_key: Arc<str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GroupId(u32);
+
+/// Those under one pattern. Nearly always one, which needs no look elsewhere.
+#[derive(Debug)]
+enum Groups {
+    One(GroupId),
+    Several(Vec<GroupId>),
+}
+
+/// All subscriptions under one pattern that have the same keys.
+#[derive(Debug)]
+pub struct Group<S> {
+    pub subscribed_key: Arc<str>,
+    pub subscription_key: Arc<str>,
+    scope: Scope,
+    place: Place,
+    members: Vec<Member<S>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Member<S> {
+    session: S,
+    slot: Slot,
+    membership: u32,
+}
+
+/// Where a subscription stands in a group, so that it is taken out without a search.
+#[derive(Debug, Clone, Copy)]
+struct Membership {
+    group: u32,
+    position: u32,
+}
+
+/// `S` tells sessions apart.
+#[derive(Debug)]
+pub struct Subscriptions<S> {
+    forest: Forest<Scope, Groups>,
+    groups: Slab<Group<S>>,
+    memberships: Slab<Membership>,
+    sessions: FastMap<S, FastMap<Slot, Box<[u32]>>>,
+}
+
+impl<S> Default for Subscriptions<S> {
+    fn default() -> Self {
+        Self { forest: Forest::default(), groups: Slab::new(), memberships: Slab::new(), sessions: FastMap::default() }
+    }
+}
+
+impl Groups {
+    fn as_slice(&self) -> &[GroupId] {
+        match self {
+            Self::One(id) => std::slice::from_ref(id),
+            Self::Several(ids) => ids,
+        }
+    }
+
+    fn with(self, id: GroupId) -> Self {
+        let mut ids = self.as_slice().to_vec();
+        ids.push(id);
+        Self::Several(ids)
+    }
+
+    /// `None`: there was no other.
+    fn without(self, id: GroupId) -> Option<Self> {
+        let ids: Vec<_> = self.as_slice().iter().copied().filter(|other| *other != id).collect();
+        match ids[..] {
+            [] => None,
+            [one] => Some(Self::One(one)),
+            _ => Some(Self::Several(ids)),
+        }
+    }
+}
+
+impl<S> Group<S> {
+    /// The sessions of the group, each with the slot of the subscription.
+    pub fn members(&self) -> impl ExactSizeIterator<Item = (&S, Slot)> {
+        self.members.iter().map(|member| (&member.session, member.slot))
+    }
+}
+
+impl<S: Eq + Hash + Copy> Subscriptions<S> {
+    pub fn is_empty(&self) -> bool {
+        self.forest.is_empty() && self.groups.is_empty() && self.memberships.is_empty() && self.sessions.is_empty()
+    }
+
+    /// The slot's subscription from now on; what it was before is gone.
+    pub fn insert(&mut self, session: S, slot: Slot, scope: Scope, subscribed_key: &Arc<str>, topics: &[Topic]) {
+        self.remove(session, slot);
+        let joined = topics.iter().map(|topic| self.join(session, slot, scope, subscribed_key, topic)).collect();
+        self.sessions.entry(session).or_default().insert(slot, joined);
+    }
+
+    /// Does nothing when the slot is empty.
+    pub fn remove(&mut self, session: S, slot: Slot) {
+        let Some(slots) = self.sessions.get_mut(&session) else { return };
+        let Some(joined) = slots.remove(&slot) else { return };
+        if slots.is_empty() {
+            self.sessions.remove(&session);
+        }
+        for membership in joined {
+            self.leave(membership);
+        }
+    }
+
+    pub fn remove_session(&mut self, session: S) {
+        for membership in self.sessions.remove(&session).into_iter().flatten().flat_map(|(_, joined)| joined) {
+            self.leave(membership);
+        }
+    }
+
+    /// Replaces what is in `found` by the groups that get an event of this account and topic, each once. An event of
+    /// nobody goes only to those who see everything.
+    pub fn find(&self, account: Option<AccountId>, topic: &str, found: &mut Vec<GroupId>) {
+        found.clear();
+        let mut take = |groups: &Groups| found.extend_from_slice(groups.as_slice());
+        if let Some(account) = account {
+            self.forest.find(&Scope::Account(account), topic, &mut take);
+        }
+        self.forest.find(&Scope::Everything, topic, &mut take);
+        if found.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
+    }
+
+    /// One that [`Self::find`] answered since the last change.
+    pub fn group(&self, id: GroupId) -> &Group<S> {
+        &self.groups[id.0 as usize]
+    }
+
+    fn join(&mut self, session: S, slot: Slot, scope: Scope, subscribed_key: &Arc<str>, topic: &Topic) -> u32 {
+        let group = self.group_for(scope, subscribed_key, topic);
+        let members = &mut self.groups[group as usize].members;
+        let membership = number(self.memberships.insert(Membership { group, position: number(members.len()) }));
+        members.push(Member { session, slot, membership });
+        membership
+    }
+
+    fn group_for(&mut self, scope: Scope, subscribed_key: &Arc<str>, topic: &Topic) -> u32 {
+        let place = self.forest.place(scope, &topic.pattern);
+        // A pattern has one or two names, never one per session.
+        let mut under_place = self.forest.value(place).into_iter().flat_map(Groups::as_slice);
+        let known = under_place.find(|id| {
+            let group = &self.groups[id.0 as usize];
+            group.subscribed_key == *subscribed_key && group.subscription_key == topic.subscription_key
+        });
+        if let Some(known) = known {
+            return known.0;
+        }
+        let id = number(self.groups.insert(Group {
+            subscribed_key: Arc::clone(subscribed_key),
+            subscription_key: Arc::clone(&topic.subscription_key),
+            scope,
+            place,
+            members: Vec::new(),
+        }));
+        let under_place = self.forest.value_mut(place);
+        *under_place = Some(match under_place.take() {
+            None => Groups::One(GroupId(id)),
+            Some(others) => others.with(GroupId(id)),
+        });
+        id
+    }
+
+    fn leave(&mut self, membership: u32) {
+        let Membership { group: id, position } = self.memberships.remove(membership as usize);
+        let group = &mut self.groups[id as usize];
+        group.members.swap_remove(position as usize);
+        if let Some(moved) = group.members.get(position as usize) {
+            self.memberships[moved.membership as usize].position = position;
+        }
+        if !group.members.is_empty() {
+            return;
+        }
+        let group = self.groups.remove(id as usize);
+        let under_place = self.forest.value_mut(group.place);
+        *under_place = under_place.take().and_then(|groups| groups.without(GroupId(id)));
+        if under_place.is_none() {
+            self.forest.remove(group.scope, group.place);
+        }
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).expect("memory ends long before four thousand million subscriptions")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::{Scope, Slot, Subscriptions, Topic};
+    use crate::ids::AccountId;
+    use crate::routing::pattern::{Pattern, Word};
+
+    fn account(byte: u8) -> AccountId {
+        AccountId::from_bytes([byte; 16])
+    }
+
+    fn topics(patterns: &[&str]) -> Vec<Topic> {
+        let topic = |text: &&str| Topic { pattern: Pattern::parse(text).unwrap(), subscription_key: (*text).into() };
+        patterns.iter().map(topic).collect()
+    }
+
+    type Found = Vec<(String, String, Vec<(u64, Slot)>)>;
+
+    fn find(subscriptions: &Subscriptions<u64>, account: Option<AccountId>, topic: &str) -> Found {
+        let mut found = Vec::new();
+        subscriptions.find(account, topic, &mut found);
+        let mut groups: Found = found
+            .into_iter()
+            .map(|id| {
+                let group = subscriptions.group(id);
+                let mut members: Vec<_> = group.members().map(|(session, slot)| (*session, slot)).collect();
+                members.sort_unstable();
+                (group.subscribed_key.to_string(), group.subscription_key.to_string(), members)
+            })
+            .collect();
+        groups.sort();
+        groups
+    }
+
+    #[test]
+    fn sessions_with_the_same_keys_share_a_group() {
+        let mut subscriptions = Subscriptions::default();
+        let (short, long): (Arc<str>, Arc<str>) = ("a".into(), "longer".into());
+        let scope = Scope::Account(account(1));
+        subscriptions.insert(1, 7, scope, &short, &topics(&["k.*"]));
+        subscriptions.insert(2, 0, scope, &short, &topics(&["k.*"]));
+        subscriptions.insert(3, 0, scope, &long, &topics(&["k.*", "l.*"]));
+        let expected: Found =
+            vec![("a".into(), "k.*".into(), vec![(1, 7), (2, 0)]), ("longer".into(), "k.*".into(), vec![(3, 0)])];
+        assert_eq!(find(&subscriptions, Some(account(1)), "k.x"), expected);
+        assert_eq!(find(&subscriptions, Some(account(2)), "k.x"), []);
+        assert_eq!(find(&subscriptions, None, "k.x"), []);
+        subscriptions.remove_session(3);
+        assert_eq!(find(&subscriptions, Some(account(1)), "l.x"), []);
+        subscriptions.remove(1, 7);
+        subscriptions.remove(1, 7);
+        subscriptions.remove_session(2);
+        assert!(subscriptions.is_empty());
+    }
+
+    #[test]
+    fn everything_is_everybodys_events_and_nobodys() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.insert(1, 0, Scope::Everything, &"k".into(), &topics(&["k"]));
+        for of in [Some(account(1)), Some(account(2)), None] {
+            assert_eq!(find(&subscriptions, of, "k").len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_slot_holds_one_subscription() {
+        let mut subscriptions = Subscriptions::default();
+        subscriptions.insert(1, 0, Scope::Everything, &"k".into(), &topics(&["k"]));
+        subscriptions.insert(1, 0, Scope::Everything, &"l".into(), &topics(&["l"]));
+        assert_eq!((find(&subscriptions, None, "k").len(), find(&subscriptions, None, "l").len()), (0, 1));
+        subscriptions.remove(1, 0);
+        assert!(subscriptions.is_empty());
+    }
+
+    #[test]
+    fn five_thousand_sessions_under_one_pattern_come_and_go() {
+        let mut subscriptions = Subscriptions::default();
+        let (key, topics) = ("k".into(), topics(&["k.*"]));
+        for session in 0..5_000 {
+            subscriptions.insert(session, 0, Scope::Everything, &key, &topics);
+        }
+        assert_eq!(find(&subscriptions, None, "k.x")[0].2.len(), 5_000);
+        // The oldest first, which a search from the end or a shift of the rest would make quadratic.
+        for session in 0..5_000 {
+            subscriptions.remove_session(session);
+        }
+        assert!(subscriptions.is_empty());
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Insert { session: u64, slot: Slot, scope: Scope, key: &'static str, patterns: Vec<String> },
+        Remove(u64, Slot),
+        RemoveSession(u64),
+        Find(Option<AccountId>, String),
+    }
+
+    fn scope() -> impl Strategy<Value = Scope> {
+        prop_oneof![Just(Scope::Everything), (1..3u8).prop_map(|byte| Scope::Account(account(byte)))]
+    }
+
+    fn words(words: Vec<&'static str>, count: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(words), count).prop_map(|words| words.join("."))
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let patterns = prop::collection::vec(words(vec!["a", "b", "*", "#"], 1..4), 1..3);
+        let inserted = (0..4u64, 0..3u32, scope(), prop::sample::select(vec!["x", "y"]), patterns);
+        prop_oneof![
+            4 => inserted.prop_map(|(session, slot, scope, key, patterns)| {
+                Step::Insert { session, slot, scope, key, patterns }
+            }),
+            2 => (0..4u64, 0..3u32).prop_map(|(session, slot)| Step::Remove(session, slot)),
+            1 => (0..4u64).prop_map(Step::RemoveSession),
+            4 => (prop::option::of((1..3u8).prop_map(account)), words(vec!["a", "b"], 1..4))
+                .prop_map(|(account, key)| Step::Find(account, key)),
+        ]
+    }
+
+    fn matches(pattern: &[Word], key: &[&str]) -> bool {
+        match (pattern.split_first(), key.split_first()) {
+            (None, None) => true,
+            (Some((Word::Any, rest)), _) => (0..=key.len()).any(|skipped| matches(rest, &key[skipped..])),
+            (Some((Word::One, rest)), Some((_, key_rest))) => matches(rest, key_rest),
+            (Some((Word::Exactly(word), rest)), Some((of_key, key_rest))) => {
+                &**word == *of_key && matches(rest, key_rest)
+            }
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn subscriptions_equal_a_list_that_is_searched(steps in prop::collection::vec(step(), 1..40)) {
+            let mut subscriptions = Subscriptions::default();
+            let mut list: BTreeMap<(u64, Slot), (Scope, &str, Vec<String>)> = BTreeMap::new();
+            for step in steps {
+                match step {
+                    Step::Insert { session, slot, scope, key, patterns } => {
+                        let texts: Vec<&str> = patterns.iter().map(String::as_str).collect();
+                        subscriptions.insert(session, slot, scope, &key.into(), &topics(&texts));
+                        list.insert((session, slot), (scope, key, patterns));
+                    }
+                    Step::Remove(session, slot) => {
+                        subscriptions.remove(session, slot);
+                        list.remove(&(session, slot));
+                    }
+                    Step::RemoveSession(session) => {
+                        subscriptions.remove_session(session);
+                        list.retain(|(other, _), _| *other != session);
+                    }
+                    Step::Find(account, key) => {
+                        let key_words: Vec<&str> = key.split('.').collect();
+                        let mut expected = Vec::new();
+                        for ((session, slot), (scope, subscribed_key, patterns)) in &list {
+                            let in_scope = match scope {
+                                Scope::Everything => true,
+                                Scope::Account(own) => account == Some(*own),
+                            };
+                            for pattern in patterns {
+                                if in_scope && matches(Pattern::parse(pattern).unwrap().words(), &key_words) {
+                                    expected.push((subscribed_key.to_string(), pattern.clone(), (*session, *slot)));
+                                }
+                            }
+                        }
+                        expected.sort();
+                        let mut found: Vec<_> = find(&subscriptions, account, &key)
+                            .into_iter()
+                            .flat_map(|(subscribed, subscription, members)| {
+                                members.into_iter().map(move |member| (subscribed.clone(), subscription.clone(), member))
+                            })
+                            .collect();
+                        found.sort();
+                        prop_assert_eq!(found, expected, "{}", key);
+                    }
+                }
+            }
+            for session in 0..4 {
+                subscriptions.remove_session(session);
+            }
+            prop_assert!(subscriptions.is_empty());
+        }
+    }
+}
