@@ -30,6 +30,8 @@ use crate::routing::messages::Drain;
 use crate::routing::registry::Registry;
 use crate::store::Store;
 use crate::supervise::Slot;
+use crate::websocket::listener;
+use crate::websocket::sockets::Sockets;
 
 use self::error::StartError;
 use self::ground::Ground;
@@ -39,8 +41,12 @@ use self::wiring::Wiring;
 /// A running server.
 pub struct App {
     address: SocketAddr,
+    /// `None`: no port of its own for sockets.
+    socket_address: Option<SocketAddr>,
+    sockets: Arc<Sockets>,
+    close_timeout: Duration,
     grace: Duration,
-    server: ServerHandle,
+    servers: Vec<ServerHandle>,
     store: Store,
     registry: Slot<Registry>,
     consumers: [Slot<AmqpConsumer>; 2],
@@ -58,13 +64,26 @@ impl App {
         let listener = listen(&config.http.bind)?;
         let address = listener.local_addr().map_err(|cause| cannot_listen(&config.http.bind, cause))?;
 
+        let socket_bind = Some(&config.websockets.bind).filter(|bind| !bind.is_empty());
+        let socket_listener = socket_bind.map(|bind| listen(bind)).transpose()?;
+
         let registry_parts = wiring.registry_parts()?;
         wiring.registry.put(Registry::new(registry_parts.clone(), loaded).start());
-        let state = Arc::new(wiring.http_state());
-        let server = serve(listener, state).map_err(|cause| cannot_listen(&config.http.bind, cause))?;
-        let handle = server.handle();
+        let (state, lobby) = (Arc::new(wiring.http_state()), wiring.lobby());
+        let server =
+            serve(listener, state, Arc::clone(&lobby)).map_err(|cause| cannot_listen(&config.http.bind, cause))?;
+        let mut servers = vec![server.handle()];
         actix::spawn(server);
         info!("listening http={address}");
+        let socket_address = socket_listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some((listener, address)) = socket_listener.zip(socket_address) {
+            let head_timeout = Duration::from_millis(config.http.head_timeout_ms);
+            let server = listener::serve(listener, Arc::clone(&lobby), head_timeout)
+                .map_err(|cause| cannot_listen(&config.websockets.bind, cause))?;
+            servers.push(server.handle());
+            actix::spawn(server);
+            info!("listening websockets={address}");
+        }
 
         let consumers = wiring.consumers();
         for parts in &consumers {
@@ -79,8 +98,11 @@ impl App {
         };
         let app = Self {
             address,
+            socket_address,
+            sockets: Arc::clone(&lobby.sockets),
+            close_timeout: Duration::from_millis(config.websockets.close_timeout_ms),
             grace: Duration::from_millis(config.node.shutdown_grace_ms),
-            server: handle,
+            servers,
             registry: wiring.registry.clone(),
             consumers: [wiring.consumer.clone(), wiring.live_consumer.clone()],
             metrics: Arc::clone(&wiring.metrics),
@@ -97,6 +119,11 @@ impl App {
         self.address
     }
 
+    /// Where sockets have a port of their own.
+    pub fn socket_address(&self) -> Option<SocketAddr> {
+        self.socket_address
+    }
+
     /// Stops taking events, finishes or stores what is under way, and returns within the grace period.
     pub async fn stop(self) {
         info!("stopping");
@@ -104,14 +131,23 @@ impl App {
         let share = |eighths: u32| started + self.grace * eighths / 8;
         self.sweep.abort();
         self.readiness.draining.store(true, Ordering::Relaxed);
+        // Over half of the time that there is, so that not all clients come back elsewhere in the same moment.
+        let closing = actix::spawn({
+            let (sockets, over, close_timeout) = (Arc::clone(&self.sockets), self.grace / 2, self.close_timeout);
+            async move { sockets.close_all(over, close_timeout).await }
+        });
         self.stop_consuming(share(1)).await;
         if self.registry.is_alive() && timeout_at(share(4), self.registry.ask(Drain)).await.is_err() {
             error!("not every delivery could be stored in time; the broker keeps their events");
         }
         self.finish_requests(share(4)).await;
         self.close_broker(share(6)).await;
+        if timeout_at(share(6), closing).await.is_err() {
+            warn!("some sockets are cut off");
+        }
         // By now every event posted over HTTP is answered.
-        if timeout_at(share(7), self.server.stop(true)).await.is_err() {
+        let stopping = join_all(self.servers.iter().map(|server| server.stop(true)));
+        if timeout_at(share(7), stopping).await.is_err() {
             warn!("some HTTP clients are cut off");
         }
         // Their last addresses: they end.

@@ -249,12 +249,15 @@ pub struct LiveGap {
 pub enum GapReason {
     /// The connection to the broker was lost, and the queue of the sockets with it.
     AmqpReconnect,
+    /// The Registry ended unexpectedly and was built anew.
+    RegistryRestart,
 }
 
 impl GapReason {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AmqpReconnect => "amqp_reconnect",
+            Self::RegistryRestart => "registry_restart",
         }
     }
 }

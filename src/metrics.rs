@@ -8,7 +8,7 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::event::Audience;
@@ -16,9 +16,9 @@ use crate::event::Audience;
 /// What became of an event at the Registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventResult {
-    /// At least one hook took it.
+    /// At least one hook or socket took it.
     Routed,
-    /// No enabled hook wanted it.
+    /// No enabled hook and no socket wanted it.
     Unwanted,
     /// No part of the server takes events of its kind.
     UnknownKind,
@@ -236,6 +236,8 @@ pub struct Metrics {
     pub websockets: Gauge,
     pub websocket_frames: Counter,
     pub websocket_bytes: Counter,
+    pub websocket_request_errors: Counter,
+    pub frame_seconds: Histogram,
     pub websocket_ends: Family<SocketLabels, Counter>,
     pub websocket_refusals: Family<SocketLabels, Counter>,
 }
@@ -336,6 +338,18 @@ impl Metrics {
             websockets: registered!(registry, "websockets", "Open sockets", Gauge::default()),
             websocket_frames: registered!(registry, "websocket_frames", "Messages sent on sockets", Counter::default()),
             websocket_bytes: registered!(registry, "websocket_bytes", "Bytes of these messages", Counter::default()),
+            websocket_request_errors: registered!(
+                registry,
+                "websocket_request_errors",
+                "Requests on sockets that were answered with an error",
+                Counter::default()
+            ),
+            frame_seconds: registered!(
+                registry,
+                "frame_seconds",
+                "Time from the receipt of an event to its frames being queued on sockets",
+                Histogram::new(exponential_buckets(0.001, 2.0, 14))
+            ),
             websocket_ends: registered!(registry, "websocket_ends", "Sockets that ended by reason", Family::default()),
             websocket_refusals: registered!(
                 registry,

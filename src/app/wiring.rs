@@ -21,7 +21,9 @@ use crate::readiness::Readiness;
 use crate::routing::bindings::Bindings;
 use crate::routing::calls::Calls;
 use crate::routing::channels::Channels;
+use crate::routing::conferences::Conferences;
 use crate::routing::demand::Demand;
+use crate::routing::history;
 use crate::routing::registry::{self, Bus, Registry};
 use crate::store::Loaded;
 use crate::supervise::children::Children;
@@ -32,6 +34,11 @@ use crate::webhook::connect::Reach;
 use crate::webhook::context::HookContext;
 use crate::webhook::resolve::Resolver;
 use crate::webhook::tls::client_config;
+use crate::websocket::dialog;
+use crate::websocket::reception::Desk;
+use crate::websocket::roster::Roster;
+use crate::websocket::sockets::Sockets;
+use crate::websocket::upgrade::Lobby;
 
 /// How much of a response's head an attempt keeps.
 const RESPONSE_HEAD_BYTES_MAX: usize = 16 << 10;
@@ -47,6 +54,7 @@ pub struct Wiring<'a> {
     bindings: Arc<Bindings>,
     live_bindings: Arc<Bindings>,
     allow: Arc<AllowList>,
+    roster: Arc<Roster>,
 }
 
 impl<'a> Wiring<'a> {
@@ -58,7 +66,8 @@ impl<'a> Wiring<'a> {
         for queue in [&readiness.webhook_queue, &readiness.live_queue] {
             queue.consuming.store(!config.has_broker(), Ordering::Relaxed);
         }
-        let unbind_delay = Duration::from_millis(config.amqp.unbind_delay_ms);
+        // Whoever comes back within the reach of the history finds that nothing was missed.
+        let unbind_delay = Duration::from_millis(config.amqp.unbind_delay_ms.max(config.websockets.history_age_ms));
         Ok(Self {
             config,
             ground,
@@ -70,6 +79,7 @@ impl<'a> Wiring<'a> {
             bindings: Arc::new(bindings),
             live_bindings: Arc::new(Bindings::with_delay(unbind_delay)),
             allow: Arc::new(AllowList::parse(&config.webhooks.allow_hosts)?),
+            roster: Arc::default(),
         })
     }
 
@@ -95,10 +105,18 @@ impl<'a> Wiring<'a> {
                 self.config.channels.max,
                 self.config.channels.hours * 3_600_000,
             ))),
+            roster: Arc::clone(&self.roster),
+            history: history::Limits {
+                events_max: self.config.websockets.history_events_max,
+                bytes_max: self.config.websockets.history_bytes_max,
+                age_ms: self.config.websockets.history_age_ms,
+            },
+            histories_max: self.config.websockets.history_accounts_max,
             arbiters: arbiters(self.config.webhooks.threads),
             slot: self.registry.clone(),
             children: Children::default(),
             calls: Arc::new(Mutex::new(Calls::new(webhooks.calls_max, webhooks.calls_hours * 3_600_000))),
+            conferences: Arc::new(Mutex::new(Conferences::new(webhooks.calls_max, webhooks.calls_hours * 3_600_000))),
         })
     }
 
@@ -136,6 +154,22 @@ impl<'a> Wiring<'a> {
         vec![of_hooks, live]
     }
 
+    /// Behind both ports for sockets. To be called once, on the runtime that looks after them.
+    pub fn lobby(&self) -> Arc<Lobby<Desk>> {
+        let shared = dialog::Shared {
+            auth: self.ground.auth.clone(),
+            roster: Arc::clone(&self.roster),
+            metrics: Arc::clone(&self.metrics),
+            subscribe: self.registry.door(),
+            unsubscribe: self.registry.door(),
+            leave: self.registry.door(),
+            max_subscriptions: self.config.websockets.max_subscriptions,
+            token_grace: Duration::from_millis(self.config.websockets.token_grace_ms),
+        };
+        let sockets = Sockets::new(self.config.websockets.clone(), Arc::clone(&self.metrics));
+        Arc::new(Lobby { reception: Desk { shared: Arc::new(shared) }, sockets })
+    }
+
     pub fn http_state(&self) -> State {
         State {
             config: self.config.clone(),
@@ -148,6 +182,7 @@ impl<'a> Wiring<'a> {
             system_account: self.ground.system_account,
             actors: self.probes(),
             account_writes: tokio::sync::Mutex::default(),
+            roster: Arc::clone(&self.roster),
             commands: self.config.has_broker().then(|| self.live_consumer.door()),
         }
     }

@@ -42,6 +42,8 @@ pub enum Rank {
 #[derive(Debug, Clone)]
 pub struct Directory {
     root: AccountId,
+    /// Changes with every change of an account.
+    generation: u64,
     accounts: HashMap<AccountId, Arc<Account>>,
     /// By lower-case realm.
     realms: HashMap<String, AccountId>,
@@ -56,6 +58,7 @@ impl Directory {
     pub fn new(root: AccountId) -> Self {
         Self {
             root,
+            generation: 0,
             accounts: HashMap::new(),
             realms: HashMap::new(),
             children: HashMap::new(),
@@ -75,6 +78,11 @@ impl Directory {
             directory.check_place(account)?;
         }
         Ok(directory)
+    }
+
+    /// Another than before when an account has come, gone or changed.
+    pub fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub fn root(&self) -> AccountId {
@@ -209,6 +217,7 @@ impl Directory {
     }
 
     fn add(&mut self, account: Account) {
+        self.generation += 1;
         self.realms.insert(account.realm.to_lowercase(), account.id);
         if let Some(parent) = account.parent {
             self.children.entry(parent).or_default().insert(listing_key(&account));
@@ -217,6 +226,7 @@ impl Directory {
     }
 
     fn take(&mut self, id: AccountId) -> Option<Arc<Account>> {
+        self.generation += 1;
         let account = self.accounts.remove(&id)?;
         self.realms.remove(&account.realm.to_lowercase());
         if let Some(parent) = account.parent

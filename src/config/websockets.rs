@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Problems;
+use crate::websocket::bindings::catalogue::Listing;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -31,6 +32,12 @@ pub struct Websockets {
     pub ping_interval_ms: u64,
     pub pong_timeout_ms: u64,
     pub close_timeout_ms: u64,
+    pub token_grace_ms: u64,
+    pub listing: String,
+    pub history_events_max: usize,
+    pub history_bytes_max: usize,
+    pub history_age_ms: u64,
+    pub history_accounts_max: usize,
 }
 
 impl Default for Websockets {
@@ -57,6 +64,12 @@ impl Default for Websockets {
             ping_interval_ms: 30_000,
             pong_timeout_ms: 10_000,
             close_timeout_ms: 1_000,
+            token_grace_ms: 5_000,
+            listing: "ids".into(),
+            history_events_max: 1_000,
+            history_bytes_max: 4 << 20,
+            history_age_ms: 300_000,
+            history_accounts_max: 1_000,
         }
     }
 }
@@ -74,6 +87,9 @@ impl Websockets {
                 );
             }
         }
+        if !Listing::NAMES.contains(&self.listing.as_str()) {
+            problems.add("websockets.listing", format!("{:?} is none of {}", self.listing, Listing::NAMES.join(", ")));
+        }
         self.check_bounds(problems);
         for (key, value) in [
             ("websockets.write_timeout_ms", self.write_timeout_ms),
@@ -82,6 +98,8 @@ impl Websockets {
             ("websockets.ping_interval_ms", self.ping_interval_ms),
             ("websockets.pong_timeout_ms", self.pong_timeout_ms),
             ("websockets.close_timeout_ms", self.close_timeout_ms),
+            ("websockets.token_grace_ms", self.token_grace_ms),
+            ("websockets.history_age_ms", self.history_age_ms),
         ] {
             problems.milliseconds(key, value);
         }
@@ -102,6 +120,9 @@ impl Websockets {
             ("websockets.requests_waiting_max", self.requests_waiting_max as u64, 1..=100_000),
             ("websockets.queue_frames_max", self.queue_frames_max as u64, 16..=10_000_000),
             ("websockets.queue_bytes_max", self.queue_bytes_max as u64, 64 << 10..=1 << 40),
+            ("websockets.history_events_max", self.history_events_max as u64, 1..=1_000_000),
+            ("websockets.history_bytes_max", self.history_bytes_max as u64, 1 << 10..=1 << 40),
+            ("websockets.history_accounts_max", self.history_accounts_max as u64, 1..=1_000_000),
             // The kernel has a least size of its own.
             ("websockets.send_buffer_bytes", self.send_buffer_bytes as u64, 4 << 10..=1 << 30),
         ] {

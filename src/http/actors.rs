@@ -9,6 +9,7 @@ use super::error::ApiError;
 use super::state::ActorProbe;
 use crate::metrics::ActorKind;
 use crate::routing::messages::{HookStatus, ListStatus};
+use crate::websocket::roster::Entry;
 
 pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError> {
     let actors: Vec<Value> = call.state.actors.iter().map(of_probe).collect();
@@ -19,7 +20,8 @@ pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError>
         (of_all_hooks(&statuses, restarts), webhooks)
     })
     .await?;
-    Ok(Answer::ok(json!({ "actors": actors, "all_webhooks": all, "webhooks": webhooks })))
+    let sockets: Vec<Value> = call.state.roster.all().iter().map(|socket| of_socket(socket)).collect();
+    Ok(Answer::ok(json!({ "actors": actors, "all_webhooks": all, "webhooks": webhooks, "websockets": sockets })))
 }
 
 fn of_probe(probe: &ActorProbe) -> Value {
@@ -35,6 +37,23 @@ fn with_kind(kind: &str, mut figures: Value) -> Value {
         figures.shift_insert(0, "kind".into(), kind.into());
     }
     figures
+}
+
+/// An entry is there for as long as its actor lives.
+fn of_socket(socket: &Entry) -> Value {
+    let traffic = socket.line.traffic();
+    json!({
+        "kind": "SessionActor",
+        "id": socket.socket_id(),
+        "account_id": socket.labels().account,
+        "alive": true,
+        "started_at": gregorian(socket.opened_ms),
+        "restarts": 0,
+        "bindings": socket.labels().bindings.len(),
+        "frames": traffic.frames,
+        "bytes": traffic.bytes,
+        "queued_bytes": socket.line.queued_bytes(),
+    })
 }
 
 fn of_hook(status: &HookStatus) -> Value {

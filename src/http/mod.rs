@@ -42,3 +42,4 @@ pub mod state;
 mod table;
 mod tree;
 mod webhooks;
+mod websockets;

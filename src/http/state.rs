@@ -12,6 +12,7 @@ use crate::routing::registry::Registry;
 use crate::store::Store;
 use crate::supervise::{Door, Slot};
 use crate::webhook::allow::AllowList;
+use crate::websocket::roster::Roster;
 
 pub struct State {
     pub config: Config,
@@ -27,6 +28,8 @@ pub struct State {
     /// To the bus, by the connection that no other server can take over; `None` without a broker.
     pub commands: Option<Door<Publish>>,
     /// Account documents change one at a time, so that checks on the tree hold until the change is on disk.
+    /// Who is on the sockets.
+    pub roster: Arc<Roster>,
     pub account_writes: tokio::sync::Mutex<()>,
 }
 

@@ -5,7 +5,7 @@ use super::route::Verb::{Delete, Get, Patch, Post, Put};
 use super::route::{Access, Route, Verb};
 use super::{
     accounts, actors, api_auth, api_keys, attempts, catalogue, channels, configs, dead, events, health, metrics, tree,
-    webhooks,
+    webhooks, websockets,
 };
 
 const fn route(pattern: &'static str, endpoints: &'static [(Verb, Access)]) -> Route {
@@ -28,6 +28,7 @@ pub const TABLE: &[Route] = &[
     route("/v2/webhooks", &[on!(Get, Open, catalogue::list)]),
     route("/v2/webhooks/samples", &[on!(Get, Open, catalogue::samples)]),
     route("/v2/webhooks/samples/{id}", &[on!(Get, Open, catalogue::sample)]),
+    route("/v2/websockets", &[on!(Get, Open, websockets::bindings)]),
     route("/v2/accounts", &[on!(Put, Token, accounts::create_below_token)]),
     route(
         "/v2/accounts/{account}",
@@ -56,6 +57,11 @@ pub const TABLE: &[Route] = &[
             on!(Put, Account, channels::send_flow),
             on!(Post, Account, channels::send_action),
         ],
+    ),
+    route("/v2/accounts/{account}/websockets", &[on!(Get, Account, websockets::list)]),
+    route(
+        "/v2/accounts/{account}/websockets/{id}",
+        &[on!(Get, Account, websockets::show), on!(Delete, Account, websockets::dismiss)],
     ),
     route("/v2/accounts/{account}/descendants/webhooks", &[on!(Patch, Account, webhooks::enable_descendants)]),
     route(

@@ -3,12 +3,13 @@
 //! The Registry counts the need; the queue's AMQP consumer, from above, sees to it and writes down what holds. Shared,
 //! because the consumer may come and go while the need stays.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix::Message;
 
+use crate::event::now_ms;
 use crate::kazoo::bindings::Binding;
 
 /// Asks the consumer to bring the broker in line with the need. Answered when it is, or cannot be now.
@@ -31,8 +32,8 @@ pub struct Bindings {
 #[derive(Debug, Default)]
 struct State {
     needed: HashMap<Binding, usize>,
-    /// What the broker's queue may have, by all that is known.
-    bound: BTreeSet<Binding>,
+    /// What the broker's queue may have, by all that is known, and since when, in Unix milliseconds.
+    bound: BTreeMap<Binding, u64>,
     /// Since when nobody needs it, of what is bound. What an earlier run bound is not in it.
     idle: HashMap<Binding, Instant>,
     /// Something is needed that was not there when the consumer last looked.
@@ -41,7 +42,7 @@ struct State {
 
 impl State {
     fn set_idle(&mut self, binding: &Binding) {
-        if self.bound.contains(binding) {
+        if self.bound.contains_key(binding) {
             self.idle.insert(binding.clone(), Instant::now());
         }
     }
@@ -50,7 +51,7 @@ impl State {
         let is_over = |binding: &&Binding| {
             !self.needed.contains_key(*binding) && self.idle.get(*binding).is_none_or(|since| since.elapsed() >= delay)
         };
-        self.bound.iter().filter(is_over).cloned().collect()
+        self.bound.keys().filter(is_over).cloned().collect()
     }
 }
 
@@ -79,14 +80,14 @@ impl Bindings {
 
     /// What earlier runs of the server left on the durable queue.
     pub fn found_on_disk(&self, bindings: impl IntoIterator<Item = Binding>) {
-        self.state().bound.extend(bindings);
+        self.state().bound.extend(bindings.into_iter().map(|binding| (binding, 0)));
     }
 
     pub fn need(&self, bindings: impl IntoIterator<Item = Binding>) {
         let mut state = self.state();
         for binding in bindings {
             state.idle.remove(&binding);
-            state.unmet |= !state.bound.contains(&binding);
+            state.unmet |= !state.bound.contains_key(&binding);
             *state.needed.entry(binding).or_default() += 1;
         }
     }
@@ -115,7 +116,14 @@ impl Bindings {
     /// Whether the broker has all of them, and none is on its way out.
     pub fn has(&self, bindings: &[Binding]) -> bool {
         let state = self.state();
-        bindings.iter().all(|binding| state.bound.contains(binding))
+        bindings.iter().all(|binding| state.bound.contains_key(binding))
+    }
+
+    /// Since when the broker has all of them, in Unix milliseconds; `None` while it lacks one.
+    pub fn bound_since_ms(&self, bindings: &[Binding]) -> Option<u64> {
+        let state = self.state();
+        let since: Option<Vec<u64>> = bindings.iter().map(|binding| state.bound.get(binding).copied()).collect();
+        since.map(|since| since.into_iter().max().unwrap_or(0))
     }
 
     /// The queue is gone, and everything that was bound to it.
@@ -142,13 +150,13 @@ impl Bindings {
     pub fn difference(&self) -> Difference {
         let mut state = self.state();
         state.unmet = false;
-        let missing = state.needed.keys().filter(|binding| !state.bound.contains(binding)).cloned();
+        let missing = state.needed.keys().filter(|binding| !state.bound.contains_key(binding)).cloned();
         Difference { missing: missing.collect(), superfluous: state.superfluous(self.delay) }
     }
 
     pub fn set_bound(&self, binding: Binding) {
         let mut state = self.state();
-        state.bound.insert(binding.clone());
+        state.bound.entry(binding.clone()).or_insert_with(now_ms);
         // Whoever asked for it may be gone by now.
         if !state.needed.contains_key(&binding) {
             state.set_idle(&binding);
@@ -159,7 +167,7 @@ impl Bindings {
     /// is back. `false` when somebody needs it by now; then it stays.
     pub fn begin_unbinding(&self, binding: &Binding) -> bool {
         let mut state = self.state();
-        if state.needed.contains_key(binding) || !state.bound.remove(binding) {
+        if state.needed.contains_key(binding) || state.bound.remove(binding).is_none() {
             return false;
         }
         state.idle.remove(binding);

@@ -39,6 +39,14 @@ impl Demand {
         }
     }
 
+    /// Since when every event under them comes here, in Unix milliseconds. Without a broker that is always.
+    pub fn heard_since_ms(&self, bindings: &[Binding]) -> u64 {
+        match self.reconcile {
+            Some(_) => self.bindings.bound_since_ms(bindings).unwrap_or(u64::MAX),
+            None => 0,
+        }
+    }
+
     /// The last one to release a binding leaves it bound for `amqp.unbind_delay_ms`.
     pub fn release(&self, bindings: &[Binding]) {
         self.bindings.release(bindings);

@@ -55,16 +55,20 @@ impl Registry {
                 return reason;
             }
         };
+        let mut result = EventResult::Unwanted;
         if audience.has_sockets() {
             self.learn_of_call(kind, &event, account);
+            if self.route_to_sockets(kind, &event, account) {
+                result = EventResult::Routed;
+            }
         }
-        let mut result = EventResult::Unwanted;
         if !audience.has_hooks() {
             return result;
         }
         let event = Arc::new(event);
         if kind.is_one_off() {
-            result = self.route_one_off(kind, &event, account, receipt, ctx);
+            let of_hook = self.route_one_off(kind, &event, account, receipt, ctx);
+            result = if result == EventResult::Routed { result } else { of_hook };
         }
         let found = self.find(kind, &event, account);
         if !found.is_empty() {
@@ -84,6 +88,8 @@ impl Registry {
         let now = now_ms();
         let calls = Arc::clone(&self.parts.calls);
         let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let conferences = Arc::clone(&self.parts.conferences);
+        let mut conferences = conferences.lock().unwrap_or_else(PoisonError::into_inner);
         let (known, lacking) = match owner(kind, &event.head, &event.routing_key) {
             Owner::Account(account) => (Some(account), EventResult::MissingAccount),
             Owner::Call(call) => (calls.account_of(event.publisher, &call, now), EventResult::UnknownCall),
@@ -91,8 +97,9 @@ impl Registry {
                 let directory = self.parts.auth.directory();
                 (directory.by_realm(&realm).map(|account| account.id), EventResult::UnknownRealm)
             }
-            // Only websockets take these, and they will keep track of conferences.
-            Owner::Conference(_) => (None, EventResult::UnknownConference),
+            Owner::Conference(conference) => {
+                (conferences.account_of(event.publisher, &conference, now), EventResult::UnknownConference)
+            }
             // An alarm without an account is the system's own.
             Owner::Nobody(Ownerless::MissingAccount) if kind.is_admin_only() => {
                 (Some(self.parts.auth.directory().root()), EventResult::MissingAccount)
@@ -106,6 +113,9 @@ impl Registry {
         let account = allowed.or(event.publisher).ok_or(lacking)?;
         if let Some(call) = event.head.call_id.as_deref() {
             calls.remember(event.publisher, call, account, now);
+        }
+        if let Some(conference) = event.head.conference_id.as_deref().filter(|_| kind == Kind::ConferenceEvent) {
+            conferences.remember(event.publisher, conference, account, now);
         }
         Ok(account)
     }

@@ -309,8 +309,7 @@ mod tests {
             }
             // In the middle of churn, and again when half of it is gone.
             for gone in [0, patterns.len() / 2] {
-                for value in 0..gone {
-                    let (root, place) = places[value];
+                for (value, (root, place)) in places.iter().copied().enumerate().take(gone) {
                     let values = forest.value_mut(place).as_mut().unwrap();
                     values.retain(|held| *held != value);
                     if values.is_empty() {
@@ -330,8 +329,7 @@ mod tests {
                     }
                 }
             }
-            for value in patterns.len() / 2..patterns.len() {
-                let (root, place) = places[value];
+            for (value, (root, place)) in places.iter().copied().enumerate().skip(patterns.len() / 2) {
                 let values = forest.value_mut(place).as_mut().unwrap();
                 values.retain(|held| *held != value);
                 if values.is_empty() {

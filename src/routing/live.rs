@@ -1,4 +1,4 @@
-//! What the Registry knows of live calls, and hears of the live queue.
+//! What the Registry knows of live calls.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use actix::Handler;
 use super::channels::{Channel, Teller};
 use super::messages::{FindChannel, ListChannels};
 use super::registry::Registry;
-use crate::event::{Event, LiveGap, now_ms};
+use crate::event::{Event, now_ms};
 use crate::ids::AccountId;
 use crate::kazoo::channel::{Change, Sighting};
 use crate::kazoo::kind::Kind;
@@ -39,14 +39,5 @@ impl Handler<ListChannels> for Registry {
     fn handle(&mut self, ListChannels(account): ListChannels, _: &mut Self::Context) -> Self::Result {
         self.mailbox().handled();
         self.channels().of_account(account, now_ms())
-    }
-}
-
-impl Handler<LiveGap> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, _: LiveGap, _: &mut Self::Context) {
-        self.mailbox().handled();
-        self.parts.metrics.live_gaps.inc();
     }
 }

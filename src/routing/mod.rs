@@ -2,10 +2,10 @@
 //!
 //! [`pattern`] and [`trie`] are pure; [`registry`] is the actor that owns the hooks (`events` is the way of an event
 //! through it, `changes` that of a changed hook, `answers` what it tells, `one_offs` are the hooks that nobody registered,
-//! `live` is what it knows of live calls); [`bindings`] counts what is needed from the
+//! `sessions` is its side towards sockets, `live` what it knows of live calls); [`bindings`] counts what is needed from the
 //! broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and a
 //! conference is, each in a [`memory`]; [`channels`] are the live calls. [`subscriptions`] are which sessions an event goes
-//! to, in tries that [`forest`] keeps together.
+//! to, in tries that [`forest`] keeps together; `listeners` are those sessions, [`history`] is what they may have missed.
 
 mod answers;
 pub mod bindings;
@@ -16,7 +16,9 @@ pub mod conferences;
 pub mod demand;
 mod events;
 pub mod forest;
+pub mod history;
 mod hooks;
+mod listeners;
 mod live;
 pub mod memory;
 pub mod messages;
@@ -24,5 +26,6 @@ mod one_offs;
 pub mod pattern;
 pub mod registry;
 mod respawn;
+mod sessions;
 pub mod subscriptions;
 pub mod trie;

@@ -24,8 +24,11 @@ use log::{error, info};
 use super::bindings::{Bindings, Reconcile};
 use super::calls::Calls;
 use super::channels::Channels;
+use super::conferences::Conferences;
 use super::demand::Demand;
+use super::history::{self, History};
 use super::hooks::Hooks;
+use super::listeners::Listeners;
 use super::messages::AccountLimits;
 use super::one_offs::{OneOffs, Waiting};
 use super::respawn::Era;
@@ -44,6 +47,8 @@ use crate::webhook::context::HookContext;
 use crate::webhook::hook::Hook;
 use crate::webhook::messages::Dismiss;
 use crate::webhook::retry::{FailureLimits, FailureWindow};
+use crate::websocket::messages::News;
+use crate::websocket::roster::Roster;
 
 /// What the Registry is built from, again and again.
 #[derive(Clone)]
@@ -62,6 +67,10 @@ pub struct Parts {
     pub track_channels: bool,
     /// Shared, so that a panic does not forget them.
     pub channels: Arc<Mutex<Channels>>,
+    pub roster: Arc<Roster>,
+    /// What each account's history keeps at most.
+    pub history: history::Limits,
+    pub histories_max: usize,
     /// Hook actors live on these, spread by hook id.
     pub arbiters: Vec<ArbiterHandle>,
     pub slot: Slot<Registry>,
@@ -69,6 +78,8 @@ pub struct Parts {
     pub children: Children,
     /// Whose call is whose is nowhere else, and so outlives a panic here.
     pub calls: Arc<Mutex<Calls>>,
+    /// Shared for the same reason.
+    pub conferences: Arc<Mutex<Conferences>>,
 }
 
 /// The ways to the broker, and the front door for what has to be an event of ours when there is none.
@@ -87,6 +98,13 @@ pub struct Registry {
     pub(super) parent: Parent,
     /// Where the Registry is in the order of what it hands to the store.
     pub(super) era: Era,
+    pub(super) listeners: Listeners,
+    /// Of the accounts that somebody follows with positions.
+    pub(super) histories: HashMap<AccountId, History>,
+    /// The state of the directory when it was last looked at who may have what.
+    pub(super) checked_rights: u64,
+    /// Reused for each event.
+    pub(super) topic: String,
     /// Hooks with a write under way: one at a time each.
     pub(super) writing: HashSet<HookId>,
     pub(super) draining: bool,
@@ -105,6 +123,10 @@ impl Registry {
             limits: HashMap::new(),
             parent,
             era: Era::default(),
+            listeners: Listeners::default(),
+            histories: HashMap::new(),
+            checked_rights: 0,
+            topic: String::new(),
             writing: HashSet::new(),
             draining: false,
             found: Vec::new(),
@@ -179,9 +201,12 @@ impl Actor for Registry {
         // The one before may have panicked between a change and its bindings.
         let reconciled = self.reconcile();
         ctx.spawn(async move { _ = reconciled.await }.into_actor(self));
+        self.parts.roster.tell_all(&News::Reannounce);
         // A dead hook actor is found at its next event; one that only had a timer left is found here.
         ctx.run_interval(Duration::from_millis(500), |actor, ctx| {
             actor.respawn_dead(ctx);
+            actor.recheck_rights();
+            actor.age_histories();
             actor.revive_one_offs(ctx);
         });
     }

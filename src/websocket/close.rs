@@ -31,10 +31,12 @@ pub enum CloseCode {
     AccountFull,
     /// Closed through the API, on somebody's request.
     Dismissed,
+    /// The account was disabled or deleted.
+    AccountGone,
 }
 
 impl CloseCode {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -48,6 +50,7 @@ impl CloseCode {
         Self::NotAuthenticated,
         Self::AccountFull,
         Self::Dismissed,
+        Self::AccountGone,
     ];
 
     pub fn number(self) -> u16 {
@@ -65,6 +68,7 @@ impl CloseCode {
             Self::NotAuthenticated => 4004,
             Self::AccountFull => 4006,
             Self::Dismissed => 4500,
+            Self::AccountGone => 4501,
         }
     }
 
@@ -84,6 +88,7 @@ impl CloseCode {
             Self::NotAuthenticated => "no token in time",
             Self::AccountFull => "too many sockets of this account",
             Self::Dismissed => "closed through the API",
+            Self::AccountGone => "account disabled or deleted",
         }
     }
 
@@ -103,6 +108,7 @@ impl CloseCode {
             Self::NotAuthenticated => "not_authenticated",
             Self::AccountFull => "account_full",
             Self::Dismissed => "dismissed",
+            Self::AccountGone => "account_gone",
         }
     }
 }

@@ -31,7 +31,9 @@ async fn log_tells_where_the_server_listens_and_then_that_it_is_ready_broker_or_
         let log = server.log();
         let (listening, ready) = (log.find("] listening http=127.0.0.1:").unwrap(), log.find("] ready").unwrap());
         assert!(listening < ready, "{log}");
-        assert_eq!(log.matches("] listening ").count(), 1, "{log}");
+        let sockets = log.find("] listening websockets=127.0.0.1:").unwrap();
+        assert!(sockets < ready, "{log}");
+        assert_eq!(log.matches("] listening ").count(), 2, "{log}");
     }
 }
 

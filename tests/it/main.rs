@@ -23,6 +23,7 @@ mod http_tenants;
 mod http_webhooks;
 mod import;
 mod kinds;
+mod live;
 mod live_queue;
 mod many_hooks;
 mod one_off;

@@ -280,7 +280,7 @@ impl Meaning {
     }
 }
 
-fn one_conference<'a>(id: &'a str) -> Result<&'a str, BadBinding> {
+fn one_conference(id: &str) -> Result<&str, BadBinding> {
     if matches!(id, "" | "*" | "#") { Err(BadBinding::ConferenceIdRequired) } else { Ok(id) }
 }
 

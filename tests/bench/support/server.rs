@@ -65,6 +65,7 @@ pub fn command(directory: &Path) -> Command {
         .env_clear()
         .current_dir(directory)
         .env("HOOKSWITCH__HTTP__BIND", "127.0.0.1:0")
+        .env("HOOKSWITCH__WEBSOCKETS__BIND", "")
         .env("HOOKSWITCH__WEBHOOKS__ALLOW_HOSTS", "127.0.0.0/8");
     command
 }

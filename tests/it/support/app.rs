@@ -41,6 +41,8 @@ impl Answer {
 
 pub struct TestApp {
     pub address: SocketAddr,
+    /// Where sockets have a port of their own.
+    pub socket_address: SocketAddr,
     pub admin_token: String,
     pub system_account: AccountId,
     tokens: Tokens,
@@ -58,6 +60,11 @@ impl Drop for TestApp {
     }
 }
 
+/// The API's, and the one for sockets; the API takes sockets too.
+fn addresses(app: &App) -> (SocketAddr, SocketAddr) {
+    (app.http_address(), app.socket_address().unwrap_or(app.http_address()))
+}
+
 impl TestApp {
     pub async fn spawn() -> Self {
         Self::with(|_| {}).await
@@ -70,6 +77,8 @@ impl TestApp {
         config.node.data_dir = data.path().into();
         config.http.bind = "127.0.0.1:0".into();
         config.http.workers = 1;
+        config.websockets.bind = "127.0.0.1:0".into();
+        config.websockets.workers = 1;
         config.webhooks.allow_hosts = vec!["127.0.0.0/8".into()];
         config.store.cache_bytes = 4 << 20;
         configure(&mut config);
@@ -79,14 +88,15 @@ impl TestApp {
         let tokens = Tokens::new(&identity, Vec::new()).unwrap();
         let system_account = identity.system_account;
         let admin_token = tokens.sign(system_account, Duration::from_secs(600));
-        Self { address: app.http_address(), admin_token, system_account, tokens, config, app: Some(app), data }
+        let (address, socket_address) = addresses(&app);
+        Self { address, socket_address, admin_token, system_account, tokens, config, app: Some(app), data }
     }
 
     /// Stops the server in the orderly way and starts it again on the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
         let app = App::start(self.config.clone()).await.unwrap();
-        self.address = app.http_address();
+        (self.address, self.socket_address) = addresses(&app);
         self.app = Some(app);
     }
 
@@ -99,7 +109,7 @@ impl TestApp {
         assert!(self.app.is_none());
         configure(&mut self.config);
         let app = App::start(self.config.clone()).await.unwrap();
-        self.address = app.http_address();
+        (self.address, self.socket_address) = addresses(&app);
         self.app = Some(app);
     }
 
@@ -139,6 +149,11 @@ impl TestApp {
 
     pub fn token_for(&self, account: AccountId) -> String {
         self.tokens.sign(account, Duration::from_secs(600))
+    }
+
+    /// A token that expires soon.
+    pub fn short_token_for(&self, account: AccountId, ttl: Duration) -> String {
+        self.tokens.sign(account, ttl)
     }
 
     /// Below the system account when no parent is given.

@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use super::{PATIENCE, eventually};
 
 /// What the server gets besides what a test sets.
-const DEFAULTS: [(&str, &str); 2] = [("http.bind", "127.0.0.1:0"), ("webhooks.allow_hosts", "127.0.0.0/8")];
+const DEFAULTS: [(&str, &str); 3] =
+    [("http.bind", "127.0.0.1:0"), ("websockets.bind", "127.0.0.1:0"), ("webhooks.allow_hosts", "127.0.0.0/8")];
 
 /// A command of the binary, with its data in `dir` and nothing of this process's settings. A setting is named as in
 /// `config.toml`: `("amqp.queue", "mine")`. Lists are separated by commas. `faults` is the plan of the fault points.

@@ -1,0 +1,120 @@
+//! The bindings on offer, and the open sockets: `/v2/websockets`, `/v2/accounts/{A}/websockets` and below.
+//!
+//! Shown are the sockets that authenticated as the account in the path, or as the one that asks; with `?all=true` an
+//! administrator is shown every one. Each listing has the forms of two generations of Kazoo.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::call::{AccountCall, Call};
+use super::clock::gregorian;
+use super::error::ApiError;
+use super::page::Page;
+use crate::auth::directory::Rank;
+use crate::kazoo::notifications::Audience;
+use crate::validation::Faults;
+use crate::websocket::bindings::catalogue::{Listing, available};
+use crate::websocket::close::CloseCode;
+use crate::websocket::roster::Entry;
+
+/// In the place of a token, which nobody is shown.
+const MASKED: &str = "***";
+
+/// Names that are for administrators only are shown to them only.
+pub async fn bindings(call: Call) -> Result<Answer, ApiError> {
+    let audience = match call.caller.map(|caller| caller.rank) {
+        Some(Rank::Administrator) => Audience::Administrators,
+        Some(Rank::Ordinary) | None => Audience::Everyone,
+    };
+    Ok(Answer::ok(Value::Object(available(form(&call)?, audience))))
+}
+
+pub async fn list(on: AccountCall) -> Result<Answer, ApiError> {
+    let form = form(&on.call)?;
+    let sockets = visible(&on)?.into_iter();
+    let items = sockets.map(|socket| match form {
+        Listing::Ids => Value::from(socket.socket_id()),
+        Listing::Details => details(&socket, &on.call.state.config.node.name).into(),
+    });
+    Ok(Answer::page(Page::whole(items.collect())))
+}
+
+/// One that is not there is no error, as in Kazoo.
+pub async fn show(on: AccountCall) -> Result<Answer, ApiError> {
+    let form = form(&on.call)?;
+    let node = &on.call.state.config.node.name;
+    let found = find(&on)?.first().map(|socket| match form {
+        Listing::Ids => with_account(socket, details(socket, node)),
+        Listing::Details => details(socket, node),
+    });
+    Ok(Answer::ok(match form {
+        Listing::Ids => Value::Array(found.into_iter().map(Value::Object).collect()),
+        Listing::Details => Value::Object(found.unwrap_or_default()),
+    }))
+}
+
+/// Closes the socket with 4500, and answers what it was.
+pub async fn dismiss(on: AccountCall) -> Result<Answer, ApiError> {
+    let found = find(&on)?;
+    let socket = found.first().ok_or_else(|| on.unknown_id())?;
+    let document = with_account(socket, details(socket, &on.call.state.config.node.name));
+    for socket in &found {
+        socket.line.hang_up(CloseCode::Dismissed);
+    }
+    Ok(Answer::ok(Value::Object(document)))
+}
+
+/// Two sockets may have one id, when a client uses the same port towards both of ours.
+fn find(on: &AccountCall) -> Result<Vec<Arc<Entry>>, ApiError> {
+    let mut found = visible(on)?;
+    found.retain(|socket| socket.socket_id() == on.call.id);
+    Ok(found)
+}
+
+fn visible(on: &AccountCall) -> Result<Vec<Arc<Entry>>, ApiError> {
+    let roster = &on.call.state.roster;
+    if !on.call.query.is_true("all") {
+        return Ok(roster.of_accounts(&[on.account, on.caller.account]));
+    }
+    match on.caller.rank {
+        Rank::Administrator => Ok(roster.all()),
+        Rank::Ordinary => Err(ApiError::Forbidden),
+    }
+}
+
+fn form(call: &Call) -> Result<Listing, ApiError> {
+    let named = call.query.get("listing").unwrap_or(&call.state.config.websockets.listing);
+    Listing::parse(named).ok_or_else(|| {
+        let mut faults = Faults::new();
+        faults.not_in("listing", &Listing::NAMES, &named.into());
+        faults.into()
+    })
+}
+
+fn details(socket: &Entry, node: &str) -> Map<String, Value> {
+    let labels = socket.labels().clone();
+    let mut details = Map::new();
+    details.insert("websocket_session_id".into(), socket.socket_id().into());
+    details.insert("bindings".into(), labels.bindings.iter().map(|binding| Value::from(&**binding)).collect());
+    details.insert("timestamp".into(), gregorian(socket.opened_ms).into());
+    details.insert("source".into(), socket.peer.ip().to_string().into());
+    details.insert("destination".into(), node.into());
+    if let Some(name) = labels.name {
+        details.insert("name".into(), name.into());
+    }
+    if let Some(metadata) = labels.metadata {
+        details.insert("metadata".into(), metadata);
+    }
+    details
+}
+
+fn with_account(socket: &Entry, details: Map<String, Value>) -> Map<String, Value> {
+    let account = socket.labels().account;
+    let mut document = Map::new();
+    document.insert("account_id".into(), json!(account));
+    document.insert("auth_token".into(), MASKED.into());
+    document.extend(details);
+    document
+}

@@ -1,0 +1,156 @@
+//! The sessions that hear of events: what each has subscribed to, and the way to it. The Registry owns it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::subscriptions::{GroupId, Scope, Slot, Subscriptions};
+use crate::auth::directory::Directory;
+use crate::ids::AccountId;
+use crate::kazoo::bindings::Binding;
+use crate::websocket::bindings::client::Subscription;
+use crate::websocket::messages::{Contact, SessionId};
+use crate::websocket::outbox::Sent;
+use crate::websocket::protocol::event::{EventBody, Position};
+use crate::websocket::slots::wants_positions;
+
+#[derive(Default)]
+pub struct Listeners {
+    subscriptions: Subscriptions<SessionId>,
+    sessions: HashMap<SessionId, Listener>,
+    /// Reused for each event.
+    found: Vec<GroupId>,
+    gone: Vec<SessionId>,
+}
+
+struct Listener {
+    contact: Contact,
+    held: Vec<(Slot, Held)>,
+}
+
+/// What is kept of a subscription.
+pub struct Held {
+    pub scope: Scope,
+    pub subscribed_key: Arc<str>,
+    pub needs: Box<[Binding]>,
+    for_administrators: bool,
+}
+
+/// What one session hears of in one account, under which it has subscribed with positions.
+pub struct Followed<'a> {
+    pub contact: &'a Contact,
+    pub account: AccountId,
+    pub bindings: Vec<&'a str>,
+}
+
+impl Listeners {
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// A session that is known keeps the contact that it has.
+    pub fn enter(&mut self, session: SessionId, contact: Contact) {
+        self.sessions.entry(session).or_insert_with(|| Listener { contact, held: Vec::new() });
+    }
+
+    pub fn contact(&self, session: SessionId) -> Option<&Contact> {
+        self.sessions.get(&session).map(|listener| &listener.contact)
+    }
+
+    /// The session has to be known, and the slot empty.
+    pub fn insert(&mut self, session: SessionId, slot: Slot, subscription: Subscription) {
+        let Some(listener) = self.sessions.get_mut(&session) else { return };
+        let Subscription { scope, subscribed_key, topics, needs, for_administrators } = subscription;
+        self.subscriptions.insert(session, slot, scope, &subscribed_key, &topics);
+        listener.held.push((slot, Held { scope, subscribed_key, needs: needs.into(), for_administrators }));
+    }
+
+    /// `None` when there was nothing.
+    pub fn remove(&mut self, session: SessionId, slot: Slot) -> Option<Held> {
+        let held = &mut self.sessions.get_mut(&session)?.held;
+        let at = held.iter().position(|(other, _)| *other == slot)?;
+        self.subscriptions.remove(session, slot);
+        Some(held.swap_remove(at).1)
+    }
+
+    /// Answers what it held.
+    pub fn leave(&mut self, session: SessionId) -> Vec<Held> {
+        let Some(listener) = self.sessions.remove(&session) else { return Vec::new() };
+        self.subscriptions.remove_session(session);
+        listener.held.into_iter().map(|(_, held)| held).collect()
+    }
+
+    /// Whether anybody subscribed to such an event. [`Self::send`] goes to them.
+    pub fn find(&mut self, account: Option<AccountId>, topic: &str) -> bool {
+        self.subscriptions.find(account, topic, &mut self.found);
+        !self.found.is_empty()
+    }
+
+    /// Sends an event to those found last; each pair of keys makes one frame. Answers the number of frames sent, and
+    /// leaves in [`Self::take_gone`] the sessions that took none.
+    pub fn send(&mut self, body: &EventBody, position: Option<Position<'_>>) -> u64 {
+        let mut sent = 0;
+        for id in &self.found {
+            let group = self.subscriptions.group(*id);
+            let (mut plain, mut placed) = (None, None);
+            for (session, slot) in group.members() {
+                let Some(listener) = self.sessions.get(session) else { continue };
+                let position = position.filter(|_| wants_positions(slot));
+                let frame = if position.is_some() { &mut placed } else { &mut plain };
+                let frame =
+                    frame.get_or_insert_with(|| body.frame(&group.subscribed_key, &group.subscription_key, position));
+                match listener.contact.outbox.try_send(frame) {
+                    Sent::Queued => sent += 1,
+                    Sent::Shed | Sent::Gone => self.gone.push(*session),
+                }
+            }
+        }
+        sent
+    }
+
+    pub fn take_gone(&mut self) -> Vec<SessionId> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Subscriptions that their sessions' accounts may not have any more.
+    pub fn forbidden(&self, directory: &Directory) -> Vec<(SessionId, Vec<Slot>)> {
+        let of_session = |(session, listener): (&SessionId, &Listener)| {
+            let forbidden = |held: &Held| !held.is_allowed(directory, listener.contact.caller);
+            let slots: Vec<Slot> =
+                listener.held.iter().filter(|(_, held)| forbidden(held)).map(|(slot, _)| *slot).collect();
+            (!slots.is_empty()).then_some((*session, slots))
+        };
+        self.sessions.iter().filter_map(of_session).collect()
+    }
+
+    /// Sessions whose own account may not have sockets any more.
+    pub fn disabled(&self, directory: &Directory) -> impl Iterator<Item = SessionId> {
+        let is_disabled = |account| directory.get(account).is_some_and(|account| !account.enabled);
+        let disabled = self.sessions.iter().filter(move |(_, listener)| is_disabled(listener.contact.caller));
+        disabled.map(|(session, _)| *session)
+    }
+
+    /// Whoever follows an account with positions, or what one session follows so.
+    pub fn followed(&self, only: Option<SessionId>) -> Vec<Followed<'_>> {
+        let mut all = Vec::new();
+        for (_, listener) in self.sessions.iter().filter(|(session, _)| only.is_none_or(|only| only == **session)) {
+            let mut of_session: HashMap<AccountId, Vec<&str>> = HashMap::new();
+            for (slot, held) in &listener.held {
+                if let Scope::Account(account) = held.scope
+                    && wants_positions(*slot)
+                {
+                    of_session.entry(account).or_default().push(&held.subscribed_key);
+                }
+            }
+            let followed = of_session.into_iter();
+            all.extend(followed.map(|(account, bindings)| Followed { contact: &listener.contact, account, bindings }));
+        }
+        all
+    }
+}
+
+impl Held {
+    fn is_allowed(&self, directory: &Directory, caller: AccountId) -> bool {
+        crate::websocket::bindings::rights::may_have(directory, caller, self.scope)
+            && (!self.for_administrators || directory.is_administrator(caller))
+    }
+}

@@ -1,0 +1,30 @@
+//! Who may open a socket: anybody without a token, and whoever brings a valid one.
+
+use std::sync::Arc;
+
+use super::conversation::{Reception, Refusal, Upgrade};
+use super::dialog::{Dialog, Shared};
+use super::login::Login;
+use super::sockets::Sockets;
+
+pub struct Desk {
+    pub shared: Arc<Shared>,
+}
+
+impl Reception for Desk {
+    type Conversation = Dialog;
+
+    fn receive(&self, upgrade: &Upgrade, sockets: &Arc<Sockets>) -> Result<Dialog, Refusal> {
+        let mut login = Login::default();
+        if let Some(token) = &upgrade.token {
+            login.show(&self.shared.auth, token).map_err(|_| Refusal::Token)?;
+        }
+        // The place itself is taken when the socket is open.
+        if let Some(account) = login.account()
+            && sockets.seat_of(account).is_none()
+        {
+            return Err(Refusal::TooMany);
+        }
+        Ok(Dialog::new(Arc::clone(&self.shared), login))
+    }
+}
