@@ -34,6 +34,7 @@ use crate::webhook::connect::Reach;
 use crate::webhook::context::HookContext;
 use crate::webhook::resolve::Resolver;
 use crate::webhook::tls::client_config;
+use crate::websocket::command::Commands;
 use crate::websocket::dialog;
 use crate::websocket::reception::Desk;
 use crate::websocket::roster::Roster;
@@ -163,6 +164,11 @@ impl<'a> Wiring<'a> {
             subscribe: self.registry.door(),
             unsubscribe: self.registry.door(),
             leave: self.registry.door(),
+            commands: Commands {
+                find: self.registry.door(),
+                publish: self.config.has_broker().then(|| self.live_consumer.door()),
+                node: self.config.node.name.clone(),
+            },
             max_subscriptions: self.config.websockets.max_subscriptions,
             token_grace: Duration::from_millis(self.config.websockets.token_grace_ms),
         };

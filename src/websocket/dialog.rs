@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::bindings::client::{Subscriber, Subscription};
 use super::bindings::rights::scope;
 use super::close::CloseCode;
+use super::command::Commands;
 use super::conversation::Conversation;
 use super::login::{Change, FAILED, Login};
 use super::messages::{Asked, Contact, Leave, News, SessionId, Standing, Subscribe, SubscribeError, Unsubscribe};
@@ -24,6 +25,7 @@ use super::slots::{Positions, slot};
 use crate::auth::Auth;
 use crate::event::now_ms;
 use crate::ids::AccountId;
+use crate::kazoo::Object;
 use crate::metrics::Metrics;
 use crate::routing::subscriptions::{Scope, Slot};
 use crate::supervise::Door;
@@ -39,6 +41,7 @@ pub struct Shared {
     pub subscribe: Door<Subscribe>,
     pub unsubscribe: Door<Unsubscribe>,
     pub leave: Door<Leave>,
+    pub commands: Commands,
     pub max_subscriptions: usize,
     pub token_grace: Duration,
 }
@@ -99,7 +102,10 @@ impl Dialog {
             Request::Unsubscribe(target) => self.unsubscribe(&frame.request_id, caller, target).map(Some),
             Request::UnsubscribeAll => Ok(Some(self.unsubscribe_all(&frame.request_id))),
             Request::Ping => Ok(Some(reply::response(&frame.request_id, "pong"))),
-            Request::Command { .. } => Err(vec!["commands are not supported here".into()]),
+            Request::Command { account_id, call_id, command } => {
+                self.command(&frame.request_id, caller, account_id, (call_id, command), link)?;
+                Ok(None)
+            }
         }
     }
 
@@ -281,6 +287,31 @@ impl Dialog {
         let dropped = self.keys();
         self.drop_held(|_| true);
         reply::unsubscribed(request_id, &dropped, &[])
+    }
+
+    /// Answered when the broker has confirmed it.
+    fn command(
+        &self,
+        request_id: &Value,
+        caller: AccountId,
+        account_id: &str,
+        (call_id, command): (&str, &Object),
+        link: &mut Link<'_, Self>,
+    ) -> Result<(), Refused> {
+        let scope = {
+            let directory = self.shared.auth.directory();
+            scope(&directory, caller, account_id).map_err(|error| vec![error.to_string()])?
+        };
+        let Scope::Account(account) = scope else {
+            return Err(vec!["a command is for a call of one account: account_id is *".into()]);
+        };
+        let sent = self.shared.commands.clone().send(account, call_id.to_owned(), command.clone());
+        let request_id = request_id.clone();
+        link.answer_later(sent, move |dialog, sent, link| match sent {
+            Ok(accepted) => link.send(reply::response(&request_id, &accepted)),
+            Err(error) => dialog.refuse(&request_id, &[error.to_string()], link),
+        });
+        Ok(())
     }
 
     fn drop_held(&mut self, named: impl Fn(&Held) -> bool) {

@@ -12,6 +12,7 @@ use crate::support::bus::{Bus, use_queue};
 use crate::support::eventually;
 use crate::support::kazoo::{event, with, without};
 use crate::support::rabbit::{Rabbit, shared_broker_uri};
+use crate::support::ws_client::WsClient;
 
 struct Switch {
     bus: Bus,
@@ -340,4 +341,46 @@ async fn trouble_with_the_queue_of_the_webhooks_does_not_touch_live_events() {
     let queues = actors.data("actors").as_array().unwrap().iter().filter_map(|actor| actor["queue"].as_str());
     assert_eq!(queues.collect::<Vec<_>>(), ["webhooks", "live"]);
     assert!(first.app.is_ready().await);
+}
+
+#[actix_web::test]
+async fn a_socket_commands_the_calls_that_its_account_may() {
+    let mut switch = Switch::start().await;
+    let call = switch.call().await;
+    let other = switch.bus.app.create_account("other", None).await;
+    let token = switch.bus.app.token_for(switch.account);
+    let mut client = WsClient::connect(switch.bus.app.socket_address).await;
+    let mut ask = async |account: AccountId, call: &str, fields: Value| {
+        let mut data = json!({ "account_id": account, "call_id": call });
+        data.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        client.ask(&json!({ "action": "command", "auth_token": token, "request_id": "r", "data": data })).await
+    };
+
+    let reply = ask(switch.account, &call, json!({ "module": "hangup", "data": {} })).await;
+    assert_eq!((&reply["status"], &reply["request_id"]), (&json!("success"), &json!("r")), "{reply}");
+    let (key, command) = switch.command(&call).await;
+    assert!(key.starts_with("metaflow.flow."), "{key}");
+    assert_eq!((&command["Flow"]["module"], &command["Call-ID"]), (&json!("hangup"), &json!(call)));
+    let reply = ask(switch.account, &call, json!({ "action": "hangup" })).await;
+    assert_eq!(reply["data"]["response"], "hangup initiated");
+
+    for (account, call, fields, text) in [
+        (switch.account, "unknown", json!({ "module": "hangup" }), "bad_identifier"),
+        (other, call.as_str(), json!({ "module": "hangup" }), "unauthorized account id"),
+        (switch.account, call.as_str(), json!({}), "validation error"),
+    ] {
+        let reply = ask(account, call, fields).await;
+        assert_eq!(reply["status"], "error");
+        assert!(reply["data"]["errors"][0].as_str().unwrap().starts_with(text), "{reply}");
+    }
+}
+
+#[actix_web::test]
+async fn a_socket_commands_nothing_without_a_broker() {
+    let app = TestApp::spawn().await;
+    let account = app.create_account("own", None).await;
+    let mut client = WsClient::connect(app.socket_address).await;
+    let data = json!({ "account_id": account, "call_id": "c", "module": "hangup" });
+    let reply = client.ask(&json!({ "action": "command", "auth_token": app.token_for(account), "data": data })).await;
+    assert_eq!(reply["data"]["errors"], json!(["no broker is configured"]));
 }
