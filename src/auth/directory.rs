@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::auth::account::Account;
 use crate::auth::api_key::{ApiKeyRecord, KeyHash};
 use crate::ids::AccountId;
+use crate::routing::forest::FastMap;
 
 /// Levels below the root. Every check of a token walks up to this far.
 const DEPTH_MAX: usize = 64;
@@ -44,7 +45,7 @@ pub struct Directory {
     root: AccountId,
     /// Changes with every change of an account.
     generation: u64,
-    accounts: HashMap<AccountId, Arc<Account>>,
+    accounts: FastMap<AccountId, Arc<Account>>,
     /// By lower-case realm.
     realms: HashMap<String, AccountId>,
     /// Ordered as they are listed: by name without case, then id.
@@ -59,7 +60,7 @@ impl Directory {
         Self {
             root,
             generation: 0,
-            accounts: HashMap::new(),
+            accounts: FastMap::default(),
             realms: HashMap::new(),
             children: HashMap::new(),
             api_keys: HashMap::new(),

@@ -2,11 +2,12 @@
 //!
 //! Only enabled hooks of an account are in its tries: what is not there gets no event.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use actix::Addr;
 
+use super::forest::FastMap;
 use super::pattern::Pattern;
 use super::respawn::Era;
 use super::trie::Trie;
@@ -41,8 +42,8 @@ struct AccountHooks {
 
 #[derive(Default)]
 pub struct Hooks {
-    entries: HashMap<HookId, Entry>,
-    accounts: HashMap<AccountId, AccountHooks>,
+    entries: FastMap<HookId, Entry>,
+    accounts: FastMap<AccountId, AccountHooks>,
     disabled: usize,
 }
 
