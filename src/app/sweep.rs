@@ -12,6 +12,7 @@ use crate::metrics::{ActorKind, Metrics};
 use crate::routing::registry::{self, Registry};
 use crate::store::{Store, StoreError, StoreStats};
 use crate::supervise::Slot;
+use crate::websocket::messages::News;
 
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -54,6 +55,8 @@ impl Sweep {
             Ok(registry) => {
                 self.metrics.restart(ActorKind::Registry);
                 self.registry.put(registry);
+                // Not before: what a session then sends would go to the dead one.
+                self.registry_parts.roster.tell_all(&News::Reannounce);
             }
             Err(error) => error!("the registry cannot be built: {error}"),
         }

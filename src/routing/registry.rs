@@ -47,7 +47,6 @@ use crate::webhook::context::HookContext;
 use crate::webhook::hook::Hook;
 use crate::webhook::messages::Dismiss;
 use crate::webhook::retry::{FailureLimits, FailureWindow};
-use crate::websocket::messages::News;
 use crate::websocket::roster::Roster;
 
 /// What the Registry is built from, again and again.
@@ -201,7 +200,6 @@ impl Actor for Registry {
         // The one before may have panicked between a change and its bindings.
         let reconciled = self.reconcile();
         ctx.spawn(async move { _ = reconciled.await }.into_actor(self));
-        self.parts.roster.tell_all(&News::Reannounce);
         // A dead hook actor is found at its next event; one that only had a timer left is found here.
         ctx.run_interval(Duration::from_millis(500), |actor, ctx| {
             actor.respawn_dead(ctx);

@@ -24,6 +24,7 @@ use super::session::Link;
 use super::slots::{Positions, slot};
 use crate::auth::Auth;
 use crate::event::now_ms;
+use crate::faults::fault_point;
 use crate::ids::AccountId;
 use crate::kazoo::Object;
 use crate::metrics::Metrics;
@@ -74,6 +75,7 @@ impl Dialog {
     }
 
     fn request(&mut self, text: &str, link: &mut Link<'_, Self>) {
+        fault_point!("session.request", text.as_bytes());
         let within_rate = link.is_within_rate();
         let frame = Frame::parse(text);
         let answer = if within_rate {

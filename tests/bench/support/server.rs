@@ -52,7 +52,9 @@ pub async fn hookswitch(settings: &Settings<'_>) -> (Running, Api) {
     command
         .env("HOOKSWITCH__AMQP__URI", settings.uri)
         .env("HOOKSWITCH__AMQP__QUEUE", settings.queue)
-        .env("HOOKSWITCH__AMQP__QUEUE_TYPE", settings.queue_type);
+        .env("HOOKSWITCH__AMQP__QUEUE_TYPE", settings.queue_type)
+        // It would take each call event a second time, for the listing of live calls: another job than the floor's.
+        .env("HOOKSWITCH__CHANNELS__TRACK", "false");
     let (running, address) = start(command, directory, "consuming queue");
     let api = Api::authenticate(&address, &running).await;
     (running, api)

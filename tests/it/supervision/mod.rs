@@ -6,3 +6,4 @@ mod load;
 mod poison;
 mod process;
 mod scene;
+mod sockets;

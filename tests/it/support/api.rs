@@ -19,6 +19,10 @@ pub struct Api {
 }
 
 impl Api {
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Waits until the server is there.
     pub async fn expect_answer(&self) {
         eventually("an answer", async || self.try_call(Method::GET, "/healthz", &NOTHING).await.is_some()).await;

@@ -1,0 +1,89 @@
+//! Sockets: one whose session panics is closed, and nobody else notices; and all of them outlive the Registry.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use crate::support::bridge::Bridge;
+use crate::support::eventually;
+use crate::support::ws_client::WsClient;
+
+const CREATES: &str = "call.CHANNEL_CREATE.*";
+
+struct Sockets {
+    bridge: Bridge,
+    account: String,
+    port: SocketAddr,
+}
+
+impl Sockets {
+    /// Without a broker.
+    async fn start(plan: &str) -> Self {
+        let bridge = Bridge::start(&[("faults", plan)]).await;
+        let account = bridge.create_account("sockets").await;
+        let port = bridge.server.expect_log("listening websockets=").await.parse().unwrap();
+        Self { bridge, account, port }
+    }
+
+    /// A socket that is subscribed to new calls.
+    async fn subscribed(&self, resume: bool) -> WsClient {
+        let mut client = WsClient::connect(self.port).await;
+        let data = json!({ "account_id": self.account, "binding": CREATES, "resume": resume });
+        let request = json!({ "action": "subscribe", "auth_token": self.bridge.token(), "data": data });
+        let reply = client.ask(&request).await;
+        assert_eq!(reply["status"], "success", "{reply}");
+        client
+    }
+
+    async fn post(&self, call: &str) -> Option<Vec<String>> {
+        let vars = json!({ "Account-ID": self.account });
+        let event = json!({ "Event-Category": "call_event", "Event-Name": "CHANNEL_CREATE", "Call-ID": call,
+            "Msg-ID": call, "Custom-Channel-Vars": vars });
+        self.bridge.post_events(&self.account, &[&event]).await
+    }
+}
+
+async fn expect_call(client: &mut WsClient, call: &str) -> Value {
+    let frame = client.next().await;
+    assert_eq!(frame["data"]["call_id"], call, "{frame}");
+    frame
+}
+
+#[actix_web::test]
+async fn session_that_panics_closes_its_socket_and_no_other() {
+    let sockets = Sockets::start("session.request marker:boom").await;
+    let (mut calm, mut doomed) = (sockets.subscribed(false).await, sockets.subscribed(false).await);
+    for _ in 0..5 {
+        doomed.send(&json!({ "action": "ping", "request_id": "boom" })).await;
+        assert_eq!(doomed.expect_close().await, 1011);
+        doomed = sockets.subscribed(false).await;
+    }
+    assert!(sockets.post("after").await.is_some());
+    for client in [&mut calm, &mut doomed] {
+        expect_call(client, "after").await;
+    }
+    assert_eq!(sockets.bridge.metric("hookswitch_websocket_ends_total{reason=\"panicked\"}").await, 5);
+    eventually("two sockets", async || sockets.bridge.metric("hookswitch_websockets").await == 2).await;
+}
+
+#[actix_web::test]
+async fn sockets_outlive_the_registry_and_those_that_follow_are_told() {
+    let sockets = Sockets::start("registry.route marker:boom").await;
+    let (mut plain, mut following) = (sockets.subscribed(false).await, sockets.subscribed(true).await);
+    assert!(sockets.post("before").await.is_some());
+    expect_call(&mut plain, "before").await;
+    let epoch = expect_call(&mut following, "before").await["epoch"].clone();
+
+    assert!(sockets.post("boom").await.is_none());
+    let gap = following.next().await;
+    assert_eq!((&gap["action"], &gap["data"]["reason"]), (&json!("gap"), &json!("registry_restart")), "{gap}");
+    assert_eq!((&gap["data"]["bindings"], &gap["data"]["offset"]), (&json!([CREATES]), &json!(0)));
+    assert_ne!(gap["data"]["epoch"], epoch);
+    // It has made itself known again by the time that it answers.
+    let pong = plain.ask(&json!({ "action": "ping" })).await;
+    assert_eq!(pong["data"]["response"], "pong", "{pong}");
+    assert!(sockets.post("after").await.is_some());
+    let frame = expect_call(&mut following, "after").await;
+    assert_eq!((&frame["epoch"], &frame["offset"]), (&gap["data"]["epoch"], &json!(1)));
+    expect_call(&mut plain, "after").await;
+}
