@@ -36,6 +36,16 @@ pub struct Caller {
     pub expires_ms: u64,
 }
 
+impl Caller {
+    /// Whether its account was disabled or deleted since the token was shown.
+    pub fn is_gone(&self, directory: &Directory) -> bool {
+        match directory.get(self.account) {
+            Some(account) => !account.enabled,
+            None => self.registration == Registration::Registered,
+        }
+    }
+}
+
 /// Whether the directory knows the account. Kazoo's accounts need not be registered here to have sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Registration {

@@ -45,7 +45,7 @@ fn of_socket(socket: &Entry) -> Value {
     json!({
         "kind": "SessionActor",
         "id": socket.socket_id(),
-        "account_id": socket.labels().account,
+        "account_id": socket.labels().account(),
         "alive": true,
         "started_at": gregorian(socket.opened_ms),
         "restarts": 0,

@@ -111,7 +111,7 @@ fn details(socket: &Entry, node: &str) -> Map<String, Value> {
 }
 
 fn with_account(socket: &Entry, details: Map<String, Value>) -> Map<String, Value> {
-    let account = socket.labels().account;
+    let account = socket.labels().account();
     let mut document = Map::new();
     document.insert("account_id".into(), json!(account));
     document.insert("auth_token".into(), MASKED.into());

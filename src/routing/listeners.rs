@@ -8,6 +8,7 @@ use crate::auth::directory::Directory;
 use crate::ids::AccountId;
 use crate::kazoo::bindings::Binding;
 use crate::websocket::bindings::client::Subscription;
+use crate::websocket::bindings::rights::is_allowed;
 use crate::websocket::messages::{Contact, SessionId};
 use crate::websocket::outbox::Sent;
 use crate::websocket::protocol::event::{EventBody, Position};
@@ -114,19 +115,13 @@ impl Listeners {
     /// Subscriptions that their sessions' accounts may not have any more.
     pub fn forbidden(&self, directory: &Directory) -> Vec<(SessionId, Vec<Slot>)> {
         let of_session = |(session, listener): (&SessionId, &Listener)| {
-            let forbidden = |held: &Held| !held.is_allowed(directory, listener.contact.caller);
+            let caller = listener.contact.caller.account;
+            let forbidden = |held: &Held| !is_allowed(directory, caller, held.scope, held.for_administrators);
             let slots: Vec<Slot> =
                 listener.held.iter().filter(|(_, held)| forbidden(held)).map(|(slot, _)| *slot).collect();
             (!slots.is_empty()).then_some((*session, slots))
         };
         self.sessions.iter().filter_map(of_session).collect()
-    }
-
-    /// Sessions whose own account may not have sockets any more.
-    pub fn disabled(&self, directory: &Directory) -> impl Iterator<Item = SessionId> {
-        let is_disabled = |account| directory.get(account).is_some_and(|account| !account.enabled);
-        let disabled = self.sessions.iter().filter(move |(_, listener)| is_disabled(listener.contact.caller));
-        disabled.map(|(session, _)| *session)
     }
 
     /// Whoever follows an account with positions, or what one session follows so.
@@ -145,12 +140,5 @@ impl Listeners {
             all.extend(followed.map(|(account, bindings)| Followed { contact: &listener.contact, account, bindings }));
         }
         all
-    }
-}
-
-impl Held {
-    fn is_allowed(&self, directory: &Directory, caller: AccountId) -> bool {
-        crate::websocket::bindings::rights::may_have(directory, caller, self.scope)
-            && (!self.for_administrators || directory.is_administrator(caller))
     }
 }

@@ -101,7 +101,7 @@ pub struct Registry {
     /// Of the accounts that somebody follows with positions.
     pub(super) histories: HashMap<AccountId, History>,
     /// The state of the directory when it was last looked at who may have what.
-    pub(super) checked_rights: u64,
+    pub(super) checked_rights: Option<u64>,
     /// Reused for each event.
     pub(super) topic: String,
     /// Hooks with a write under way: one at a time each.
@@ -124,7 +124,7 @@ impl Registry {
             era: Era::default(),
             listeners: Listeners::default(),
             histories: HashMap::new(),
-            checked_rights: 0,
+            checked_rights: None,
             topic: String::new(),
             writing: HashSet::new(),
             draining: false,

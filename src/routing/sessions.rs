@@ -76,11 +76,11 @@ impl Registry {
     pub(super) fn recheck_rights(&mut self) {
         let auth = self.parts.auth.clone();
         let directory = auth.directory();
-        if self.checked_rights == directory.generation() {
-            return;
+        let generation = Some(directory.generation());
+        if self.checked_rights != generation {
+            self.checked_rights = generation;
+            self.revoke(&directory);
         }
-        self.checked_rights = directory.generation();
-        self.revoke(&directory);
     }
 
     fn revoke(&mut self, directory: &Directory) {
@@ -92,12 +92,9 @@ impl Registry {
                 contact.news.do_send(Tell(News::Revoked(slots)));
             }
         }
-        let disabled: Vec<SessionId> = self.listeners.disabled(directory).collect();
-        for session in disabled {
-            if let Some(contact) = self.listeners.contact(session) {
-                contact.outbox.line().hang_up(CloseCode::AccountGone);
-            }
-            self.leave(session);
+        for socket in self.parts.roster.of_gone_accounts(directory) {
+            socket.line.hang_up(CloseCode::AccountGone);
+            self.leave(socket.id);
         }
     }
 
@@ -109,6 +106,12 @@ impl Registry {
 
     /// The bindings hold: the reply goes out, then what was missed, and from now on events.
     fn subscribed(&mut self, asked: Asked) -> Result<(), SubscribeError> {
+        if asked.reply.is_some() {
+            self.may_subscribe(&asked)?;
+        } else {
+            // Of what makes itself known again only a part may be forbidden: the next look at the rights finds it.
+            self.checked_rights = None;
+        }
         let Asked { session, subscriptions, instead_of, resume, reply } = asked;
         // One that makes itself known again may have missed something meanwhile.
         let again = reply.is_none();
@@ -135,6 +138,17 @@ impl Registry {
             self.tell_of_gap(GapReason::RegistryRestart, Some(session));
         }
         Ok(())
+    }
+
+    /// The broker took its time, and the tree of accounts may have changed.
+    fn may_subscribe(&self, asked: &Asked) -> Result<(), SubscribeError> {
+        let contact = self.listeners.contact(asked.session).ok_or(SubscribeError::SessionGone)?;
+        let directory = self.parts.auth.directory();
+        let forbidden = |subscription: &Subscription| !subscription.is_allowed(&directory, contact.caller.account);
+        match contact.caller.is_gone(&directory) || asked.subscriptions.iter().any(|(_, asked)| forbidden(asked)) {
+            true => Err(SubscribeError::Forbidden),
+            false => Ok(()),
+        }
     }
 
     /// Where the client stands, and the frames of what it missed.
@@ -199,6 +213,9 @@ impl Registry {
 
     /// Histories that nobody has followed for as long as they reach back are of no use any more.
     pub(super) fn age_histories(&mut self) {
+        if self.histories.is_empty() {
+            return;
+        }
         let now = now_ms();
         for followed in self.listeners.followed(None) {
             if let Some(history) = self.histories.get_mut(&followed.account) {

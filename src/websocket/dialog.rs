@@ -118,9 +118,13 @@ impl Dialog {
             let change = self.login.show(&self.shared.auth, token).map_err(|error| vec![error])?;
             self.logged_in(change, link)?;
         }
-        match self.login.account() {
+        match self.login.caller() {
             Some(_) if self.login.is_over(now_ms()) => Err(vec![format!("{FAILED}: the token has expired")]),
-            Some(account) => Ok(account),
+            Some(caller) if caller.is_gone(&self.shared.auth.directory()) => {
+                link.close(CloseCode::AccountGone);
+                Err(vec![format!("{FAILED}: {}", CloseCode::AccountGone.reason())])
+            }
+            Some(caller) => Ok(caller.account),
             None => Err(vec!["authentication token required".into()]),
         }
     }
@@ -134,7 +138,7 @@ impl Dialog {
             }
             link.authenticated();
             if let Some(entry) = &self.entry {
-                entry.labels().account = Some(account);
+                entry.labels().caller = self.login.caller();
             }
         }
         self.expiring = false;
@@ -222,20 +226,12 @@ impl Dialog {
             resume: resume.clone(),
             reply: Some(reply),
         };
-        self.ask(asked, request_id.clone(), held, instead_of, caller, link);
+        self.ask(asked, request_id.clone(), held, instead_of, link);
         Ok(None)
     }
 
-    fn ask(
-        &self,
-        asked: Asked,
-        request_id: Value,
-        held: Vec<Held>,
-        instead_of: Vec<Slot>,
-        caller: AccountId,
-        link: &mut Link<'_, Self>,
-    ) {
-        let contact = contact(link, caller);
+    fn ask(&self, asked: Asked, request_id: Value, held: Vec<Held>, instead_of: Vec<Slot>, link: &mut Link<'_, Self>) {
+        let Some(contact) = self.contact(link) else { return };
         let registry = self.shared.subscribe.clone();
         let answer = async move {
             // Without a Registry, and when it fails, nothing holds.
@@ -247,11 +243,11 @@ impl Dialog {
                 dialog.held.extend(held);
                 dialog.publish_keys();
             }
-            Err(SubscribeError::NotBound) => {
+            Err(error @ (SubscribeError::NotBound | SubscribeError::Forbidden)) => {
                 let several = held.len() > 1;
                 let text = |held: &Held| match several {
-                    true => format!("{}: {}", held.subscription.subscribed_key, SubscribeError::NotBound),
-                    false => SubscribeError::NotBound.to_string(),
+                    true => format!("{}: {error}", held.subscription.subscribed_key),
+                    false => error.to_string(),
                 };
                 let errors: Vec<String> = held.iter().map(text).collect();
                 dialog.refuse(&request_id, &errors, link);
@@ -259,6 +255,11 @@ impl Dialog {
             // It has been cut off.
             Err(SubscribeError::SessionGone) => (),
         });
+    }
+
+    /// `None` before there is a valid token.
+    fn contact(&self, link: &Link<'_, Self>) -> Option<Contact> {
+        self.login.caller().map(|caller| Contact { outbox: link.outbox(), news: link.address(), caller })
     }
 
     fn hold(&mut self, subscription: Subscription, positions: Positions) -> Held {
@@ -393,17 +394,13 @@ impl Conversation for Dialog {
 
 impl Dialog {
     fn reannounce(&mut self, link: &mut Link<'_, Self>) {
-        let Some(caller) = self.login.account().filter(|_| !self.held.is_empty()) else { return };
+        let Some(contact) = self.contact(link).filter(|_| !self.held.is_empty()) else { return };
         let subscriptions = self.held.iter().map(|held| (held.slot, held.subscription.clone())).collect();
         let asked = Asked { session: self.id, subscriptions, instead_of: Vec::new(), resume: None, reply: None };
-        let (contact, registry) = (contact(link, caller), self.shared.subscribe.clone());
+        let registry = self.shared.subscribe.clone();
         // A broker that is away has the need all the same; the Registry sees to it.
         actix::spawn(async move { _ = registry.ask(Subscribe { contact, asked }).await });
     }
-}
-
-fn contact(link: &Link<'_, Dialog>, caller: AccountId) -> Contact {
-    Contact { outbox: link.outbox(), news: link.address(), caller }
 }
 
 fn resumed(standing: &Standing) -> Resumed<'_> {

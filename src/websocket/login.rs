@@ -28,6 +28,10 @@ pub enum Change {
 }
 
 impl Login {
+    pub fn caller(&self) -> Option<Caller> {
+        self.caller
+    }
+
     pub fn account(&self) -> Option<AccountId> {
         self.caller.map(|caller| caller.account)
     }

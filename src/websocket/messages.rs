@@ -6,7 +6,7 @@ use bytestring::ByteString;
 use super::bindings::client::Subscription;
 use super::outbox::{Outbox, Tell};
 use super::protocol::request::Resume;
-use crate::ids::AccountId;
+use crate::auth::Caller;
 use crate::kazoo::bindings::Binding;
 use crate::routing::subscriptions::Slot;
 
@@ -18,8 +18,8 @@ pub struct SessionId(pub u64);
 pub struct Contact {
     pub outbox: Outbox,
     pub news: Recipient<Tell<News>>,
-    /// The account of its token.
-    pub caller: AccountId,
+    /// Whoever showed its token.
+    pub caller: Caller,
 }
 
 /// What a session is told.
@@ -72,6 +72,9 @@ impl Asked {
 pub enum SubscribeError {
     #[error("the broker does not have the binding yet")]
     NotBound,
+    /// The tree of accounts has changed meanwhile.
+    #[error("unauthorized account id")]
+    Forbidden,
     /// It has ended, or was cut off.
     #[error("the session is gone")]
     SessionGone,

@@ -13,6 +13,8 @@ use serde_json::Value;
 use super::line::Line;
 use super::messages::{News, SessionId};
 use super::outbox::Tell;
+use crate::auth::Caller;
+use crate::auth::directory::Directory;
 use crate::ids::AccountId;
 
 #[derive(Default)]
@@ -35,11 +37,17 @@ pub struct Entry {
 #[derive(Debug, Clone, Default)]
 pub struct Labels {
     /// `None` until a valid token came.
-    pub account: Option<AccountId>,
+    pub caller: Option<Caller>,
     /// As the client wrote them, each once.
     pub bindings: Vec<Arc<str>>,
     pub name: Option<String>,
     pub metadata: Option<Value>,
+}
+
+impl Labels {
+    pub fn account(&self) -> Option<AccountId> {
+        self.caller.map(|caller| caller.account)
+    }
 }
 
 impl Entry {
@@ -90,7 +98,14 @@ impl Roster {
     /// Those that authenticated as one of these accounts, oldest first.
     pub fn of_accounts(&self, accounts: &[AccountId]) -> Vec<Arc<Entry>> {
         let mut all = self.all();
-        all.retain(|entry| entry.labels().account.is_some_and(|account| accounts.contains(&account)));
+        all.retain(|entry| entry.labels().account().is_some_and(|account| accounts.contains(&account)));
+        all
+    }
+
+    /// Those whose account was disabled or deleted since they authenticated.
+    pub fn of_gone_accounts(&self, directory: &Directory) -> Vec<Arc<Entry>> {
+        let mut all = self.all();
+        all.retain(|entry| entry.labels().caller.is_some_and(|caller| caller.is_gone(directory)));
         all
     }
 

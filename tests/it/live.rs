@@ -167,6 +167,27 @@ async fn whoever_may_not_have_it_any_more_gets_nothing_from_then_on() {
 }
 
 #[actix_web::test]
+async fn sockets_of_an_account_end_with_it_subscribed_or_not() {
+    let app = TestApp::spawn().await;
+    for subscribes in [true, false] {
+        let (account, other) = (app.create_account("own", None).await, app.create_account("other", None).await);
+        let (mut client, mut stays) =
+            (WsClient::connect(app.socket_address).await, subscribed(&app, other, CREATES).await);
+        let token = app.token_for(account);
+        if subscribes {
+            client.subscribe(&token, &account.to_string(), CREATES).await;
+        } else {
+            client.ask(&json!({"action": "ping", "auth_token": token})).await;
+        }
+        let answer = app.call(Method::DELETE, &format!("/v2/accounts/{account}"), None).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(client.expect_close().await, 4501);
+        app.publish(other, &[call(other, "c")]).await;
+        assert_eq!(stays.next().await["data"]["call_id"], "c");
+    }
+}
+
+#[actix_web::test]
 async fn who_comes_back_in_time_misses_nothing() {
     let app = TestApp::with(|config| config.websockets.history_events_max = 3).await;
     let account = app.create_account("own", None).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::keys::ScopeWords;
-use super::rights::may_have;
+use super::rights::is_allowed;
 use super::topic::{FOR_ADMINISTRATORS, FOR_EVERYONE, JOINT, LASTING, MONTHLY, keeping};
 use crate::auth::directory::{Directory, Rank};
 use crate::ids::AccountId;
@@ -54,7 +54,7 @@ pub struct Subscription {
 impl Subscription {
     /// Whether the account of the session's token may have its events still.
     pub fn is_allowed(&self, directory: &Directory, caller: AccountId) -> bool {
-        may_have(directory, caller, self.scope) && (!self.for_administrators || directory.is_administrator(caller))
+        is_allowed(directory, caller, self.scope, self.for_administrators)
     }
 }
 

@@ -38,6 +38,11 @@ pub fn may_have(directory: &Directory, caller: AccountId, scope: Scope) -> bool 
     }
 }
 
+/// Whether the account of a session's token may have a subscription's events, some of which may be for administrators.
+pub fn is_allowed(directory: &Directory, caller: AccountId, scope: Scope, for_administrators: bool) -> bool {
+    may_have(directory, caller, scope) && (!for_administrators || directory.is_administrator(caller))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Map;
