@@ -21,6 +21,7 @@ use crate::readiness::Readiness;
 use crate::routing::bindings::Bindings;
 use crate::routing::calls::Calls;
 use crate::routing::channels::Channels;
+use crate::routing::commands::Commands;
 use crate::routing::conferences::Conferences;
 use crate::routing::demand::Demand;
 use crate::routing::history;
@@ -34,7 +35,6 @@ use crate::webhook::connect::Reach;
 use crate::webhook::context::HookContext;
 use crate::webhook::resolve::Resolver;
 use crate::webhook::tls::client_config;
-use crate::websocket::command::Commands;
 use crate::websocket::dialog;
 use crate::websocket::reception::Desk;
 use crate::websocket::roster::Roster;
@@ -155,6 +155,15 @@ impl<'a> Wiring<'a> {
         vec![of_hooks, live]
     }
 
+    fn commands(&self) -> Commands {
+        Commands {
+            find: self.registry.door(),
+            publish: self.config.has_broker().then(|| self.live_consumer.door()),
+            node: self.config.node.name.clone(),
+            metrics: Arc::clone(&self.metrics),
+        }
+    }
+
     /// Behind both ports for sockets. To be called once, on the runtime that looks after them.
     pub fn lobby(&self) -> Arc<Lobby<Desk>> {
         let shared = dialog::Shared {
@@ -164,11 +173,7 @@ impl<'a> Wiring<'a> {
             subscribe: self.registry.door(),
             unsubscribe: self.registry.door(),
             leave: self.registry.door(),
-            commands: Commands {
-                find: self.registry.door(),
-                publish: self.config.has_broker().then(|| self.live_consumer.door()),
-                node: self.config.node.name.clone(),
-            },
+            commands: self.commands(),
             max_subscriptions: self.config.websockets.max_subscriptions,
             token_grace: Duration::from_millis(self.config.websockets.token_grace_ms),
         };
@@ -189,7 +194,7 @@ impl<'a> Wiring<'a> {
             actors: self.probes(),
             account_writes: tokio::sync::Mutex::default(),
             roster: Arc::clone(&self.roster),
-            commands: self.config.has_broker().then(|| self.live_consumer.door()),
+            commands: self.commands(),
         }
     }
 

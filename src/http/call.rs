@@ -11,7 +11,9 @@ use super::error::ApiError;
 use super::query::Query;
 use super::state::State;
 use crate::auth::Caller;
+use crate::auth::directory::Rank;
 use crate::ids::{AccountId, HookId};
+use crate::kazoo::notifications::Audience;
 use crate::routing::registry::Registry;
 use crate::validation::Faults;
 
@@ -47,6 +49,14 @@ pub struct AccountCall {
 }
 
 impl Call {
+    /// What the caller is offered.
+    pub fn audience(&self) -> Audience {
+        match self.caller.map(|caller| caller.rank) {
+            Some(Rank::Administrator) => Audience::Administrators,
+            Some(Rank::Ordinary) | None => Audience::Everyone,
+        }
+    }
+
     /// `data` as an object; absent counts as empty.
     pub fn take_object(&mut self) -> Result<Map<String, Value>, ApiError> {
         match self.data.take() {

@@ -7,18 +7,12 @@ use super::call::Call;
 use super::error::ApiError;
 use super::filter::Filter;
 use super::page::Page;
-use crate::auth::directory::Rank;
 use crate::kazoo::catalogue;
-use crate::kazoo::notifications::Audience;
 use crate::validation::Faults;
 
 /// Names that are for administrators only are shown to them only.
 pub async fn list(call: Call) -> Result<Answer, ApiError> {
-    let audience = match call.caller.map(|caller| caller.rank) {
-        Some(Rank::Administrator) => Audience::Administrators,
-        Some(Rank::Ordinary) | None => Audience::Everyone,
-    };
-    Ok(Answer::page(Page::whole(catalogue::hooks(audience))))
+    Ok(Answer::page(Page::whole(catalogue::hooks(call.audience()))))
 }
 
 pub async fn samples(_: Call) -> Result<Answer, ApiError> {

@@ -13,9 +13,8 @@ use super::call::{AccountCall, offload};
 use super::clock::gregorian;
 use super::error::ApiError;
 use super::page::{Key, Listed, Listing};
-use crate::event::{Publish, PublishError};
 use crate::kazoo::commands::{Bridge, Command};
-use crate::routing::channels::{Channel, Teller};
+use crate::routing::channels::Channel;
 use crate::routing::messages::{FindChannel, ListChannels};
 use crate::validation::Faults;
 
@@ -57,23 +56,11 @@ async fn command(
     mut on: AccountCall,
     make: impl FnOnce(Option<&Value>, Map<String, Value>, Bridge) -> Result<Command, Faults>,
 ) -> Result<Answer, ApiError> {
-    let broker = on.call.state.commands.clone().ok_or(PublishError::NoBroker)?;
-    let channel = find(&on).await?;
-    if channel.teller != Teller::Broker {
-        return Err(on.unknown_id());
-    }
+    let commands = on.call.state.commands.clone();
+    let channel = commands.find(on.account, &on.call.id).await?;
     let data = on.call.take_object()?;
     let command = make(on.call.action.as_ref(), data, channel.bridge)?;
-    let accepted = command.accepted();
-    let message = command.into_message(&channel.call_id, &on.call.state.config.node.name)?;
-    let publish =
-        Publish { exchange: message.exchange, routing_key: message.routing_key, body: message.body.to_string().into() };
-    let sent = broker.ask(publish).await.unwrap_or(Err(PublishError::Disconnected));
-    if sent.is_err() {
-        on.call.state.metrics.publish_failures.inc();
-    }
-    sent?;
-    Ok(Answer::accepted(accepted))
+    Ok(Answer::accepted(commands.send(command, &channel).await?))
 }
 
 /// The call in the path. One of another account is as unknown as one that never was.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::auth::directory::DirectoryError;
 use crate::event::PublishError;
+use crate::routing::commands::CommandError;
 use crate::routing::messages::HookError;
 use crate::store::StoreError;
 use crate::validation::Faults;
@@ -160,6 +161,17 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         log::error!("the store failed a request: {error}");
         Self::DatastoreFault
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::UnknownCall(call_id) => Self::BadIdentifier(call_id),
+            CommandError::Invalid(faults) => faults.into(),
+            CommandError::Publish(error) => error.into(),
+            CommandError::Away(_) => Self::Unreachable("the registry is being built again"),
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::auth::Auth;
 use crate::config::Config;
-use crate::event::Publish;
 use crate::ids::AccountId;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
+use crate::routing::commands::Commands;
 use crate::routing::registry::Registry;
 use crate::store::Store;
-use crate::supervise::{Door, Slot};
+use crate::supervise::Slot;
 use crate::webhook::allow::AllowList;
 use crate::websocket::roster::Roster;
 
@@ -26,7 +26,7 @@ pub struct State {
     /// One entry per kind of actor besides the hooks, for `GET /v2/actors`.
     pub actors: Vec<ActorProbe>,
     /// To the bus, by the connection that no other server can take over; `None` without a broker.
-    pub commands: Option<Door<Publish>>,
+    pub commands: Commands,
     /// Account documents change one at a time, so that checks on the tree hold until the change is on disk.
     /// Who is on the sockets.
     pub roster: Arc<Roster>,

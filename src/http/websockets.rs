@@ -13,7 +13,6 @@ use super::clock::gregorian;
 use super::error::ApiError;
 use super::page::Page;
 use crate::auth::directory::Rank;
-use crate::kazoo::notifications::Audience;
 use crate::validation::Faults;
 use crate::websocket::bindings::catalogue::{Listing, available};
 use crate::websocket::close::CloseCode;
@@ -24,11 +23,7 @@ const MASKED: &str = "***";
 
 /// Names that are for administrators only are shown to them only.
 pub async fn bindings(call: Call) -> Result<Answer, ApiError> {
-    let audience = match call.caller.map(|caller| caller.rank) {
-        Some(Rank::Administrator) => Audience::Administrators,
-        Some(Rank::Ordinary) | None => Audience::Everyone,
-    };
-    Ok(Answer::ok(Value::Object(available(form(&call)?, audience))))
+    Ok(Answer::ok(Value::Object(available(form(&call)?, call.audience()))))
 }
 
 pub async fn list(on: AccountCall) -> Result<Answer, ApiError> {

@@ -239,25 +239,10 @@ fn split_word(key: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::routing::naive;
     use proptest::prelude::*;
 
     use super::{Forest, Pattern};
-
-    /// The definition, written as directly as possible.
-    fn matches(pattern: &[&str], key: &[&str]) -> bool {
-        match (pattern.split_first(), key.split_first()) {
-            (None, None) => true,
-            (Some((&"#", rest)), _) => (0..=key.len()).any(|skipped| matches(rest, &key[skipped..])),
-            (Some((&word, rest)), Some((&of_key, key_rest))) => {
-                (word == "*" || word == of_key) && matches(rest, key_rest)
-            }
-            _ => false,
-        }
-    }
-
-    fn naive(pattern: &str, key: &str) -> bool {
-        matches(&pattern.split('.').collect::<Vec<_>>(), &key.split('.').collect::<Vec<_>>())
-    }
 
     #[track_caller]
     fn check(pattern: &str, key: &str, expected: bool) {
@@ -269,7 +254,7 @@ mod tests {
             forest.find(&root, key, &mut |()| found = true);
             assert_eq!(found, expected, "{pattern} against {key}");
         }
-        assert_eq!(naive(pattern, key), expected, "the naive twin: {pattern} against {key}");
+        assert_eq!(naive::matches(pattern, key), expected, "the naive twin: {pattern} against {key}");
     }
 
     #[test]
@@ -323,7 +308,7 @@ mod tests {
                         found.sort_unstable();
                         found.dedup();
                         let expected: Vec<usize> = (gone..patterns.len())
-                            .filter(|i| patterns[*i].0 == root && naive(&patterns[*i].1, &key))
+                            .filter(|i| patterns[*i].0 == root && naive::matches(&patterns[*i].1, &key))
                             .collect();
                         prop_assert_eq!(found, expected, "{}", key);
                     }

@@ -4,7 +4,7 @@
 //! through it, `changes` that of a changed hook, `answers` what it tells, `one_offs` are the hooks that nobody registered,
 //! `sessions` is its side towards sockets, `live` what it knows of live calls); [`bindings`] counts what is needed from the
 //! broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and a
-//! conference is, each in a [`memory`]; [`channels`] are the live calls. [`subscriptions`] are which sessions an event goes
+//! conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded. [`subscriptions`] are which sessions an event goes
 //! to, in tries that [`forest`] keeps together; `listeners` are those sessions, [`history`] is what they may have missed.
 
 mod answers;
@@ -12,6 +12,7 @@ pub mod bindings;
 pub mod calls;
 mod changes;
 pub mod channels;
+pub mod commands;
 pub mod conferences;
 pub mod demand;
 mod events;
@@ -22,6 +23,8 @@ mod listeners;
 mod live;
 pub mod memory;
 pub mod messages;
+#[cfg(test)]
+mod naive;
 mod one_offs;
 pub mod pattern;
 pub mod registry;

@@ -218,25 +218,10 @@ fn split_word(key: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use crate::routing::naive;
     use proptest::prelude::*;
 
     use super::{FEW_MAX, Pattern, Trie};
-
-    /// The definition, written as directly as possible.
-    fn matches(pattern: &[&str], key: &[&str]) -> bool {
-        match (pattern.split_first(), key.split_first()) {
-            (None, None) => true,
-            (Some((&"#", rest)), _) => (0..=key.len()).any(|skipped| matches(rest, &key[skipped..])),
-            (Some((&word, rest)), Some((&of_key, key_rest))) => {
-                (word == "*" || word == of_key) && matches(rest, key_rest)
-            }
-            _ => false,
-        }
-    }
-
-    fn naive(pattern: &str, key: &str) -> bool {
-        matches(&pattern.split('.').collect::<Vec<_>>(), &key.split('.').collect::<Vec<_>>())
-    }
 
     #[track_caller]
     fn check(pattern: &str, key: &str, expected: bool) {
@@ -245,7 +230,7 @@ mod tests {
         let mut found = Vec::new();
         trie.find(key, &mut found);
         assert_eq!(!found.is_empty(), expected, "{pattern} against {key}");
-        assert_eq!(naive(pattern, key), expected, "the naive twin: {pattern} against {key}");
+        assert_eq!(naive::matches(pattern, key), expected, "the naive twin: {pattern} against {key}");
     }
 
     #[test]
@@ -305,7 +290,7 @@ mod tests {
                 trie.find(&key, &mut found);
                 found.sort_unstable();
                 found.dedup();
-                let expected: Vec<usize> = (0..patterns.len()).filter(|i| naive(&patterns[*i], &key)).collect();
+                let expected: Vec<usize> = (0..patterns.len()).filter(|i| naive::matches(&patterns[*i], &key)).collect();
                 prop_assert_eq!(found, expected, "{}", key);
             }
             for (value, pattern) in patterns.iter().enumerate() {

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 use super::bindings::client::{Subscriber, Subscription};
 use super::bindings::rights::scope;
 use super::close::CloseCode;
-use super::command::Commands;
 use super::conversation::Conversation;
 use super::login::{Change, FAILED, Login};
 use super::messages::{Asked, Contact, Leave, News, SessionId, Standing, Subscribe, SubscribeError, Unsubscribe};
@@ -27,7 +26,9 @@ use crate::event::now_ms;
 use crate::faults::fault_point;
 use crate::ids::AccountId;
 use crate::kazoo::Object;
+use crate::kazoo::commands::Command;
 use crate::metrics::Metrics;
+use crate::routing::commands::{CommandError, Commands};
 use crate::routing::subscriptions::{Scope, Slot};
 use crate::supervise::Door;
 
@@ -308,9 +309,14 @@ impl Dialog {
         let Scope::Account(account) = scope else {
             return Err(vec!["a command is for a call of one account: account_id is *".into()]);
         };
-        let sent = self.shared.commands.clone().send(account, call_id.to_owned(), command.clone());
+        let (commands, call_id, data) = (self.shared.commands.clone(), call_id.to_owned(), command.clone());
+        let sent = async move {
+            let channel = commands.find(account, &call_id).await?;
+            let command = Command::of_socket(data, channel.bridge)?;
+            commands.send(command, &channel).await
+        };
         let request_id = request_id.clone();
-        link.answer_later(sent, move |dialog, sent, link| match sent {
+        link.answer_later(sent, move |dialog, sent: Result<String, CommandError>, link| match sent {
             Ok(accepted) => link.send(reply::response(&request_id, &accepted)),
             Err(error) => dialog.refuse(&request_id, &[error.to_string()], link),
         });

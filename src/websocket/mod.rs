@@ -3,7 +3,7 @@
 //! - [`protocol`]: what is said on a socket; [`bindings`]: which events a client's binding means, who may have them, and
 //!   what they are called. Both are pure
 //! - [`dialog`]: one side of what is said on one socket; [`login`]: as whom; [`reception`]: who may open one; [`roster`]:
-//!   who is on the sockets; [`messages`]: what is asked of the Registry; [`command`]: what is done to a live call; [`slots`]: the numbers of subscriptions
+//!   who is on the sockets; [`messages`]: what is asked of the Registry; [`slots`]: the numbers of subscriptions
 //! - [`conversation`]: what a session is given to say, [`session`]: the actor. It reads with [`reader`] (`head`), is timed by
 //!   `watch`, limited by [`bucket`], ended with a code of [`close`]
 //! - [`outbox`]: how events come to a session; [`line`](mod@line) and [`wire`]: what is known of it from outside, [`sockets`]: all of
@@ -13,7 +13,6 @@
 pub mod bindings;
 pub mod bucket;
 pub mod close;
-pub mod command;
 pub mod conversation;
 pub mod dialog;
 mod guarded;
