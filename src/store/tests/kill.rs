@@ -45,7 +45,14 @@ fn what_was_answered_survives_a_kill_at_any_moment() {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        sleep(Duration::from_micros(rng.random_range(1_000..150_000)));
+        // The other half is at work when it is killed, however slow the machine.
+        if kill % 2 == 1 {
+            let before = lines(&dir, "answered");
+            while lines(&dir, "answered") == before {
+                sleep(Duration::from_millis(1));
+            }
+        }
+        sleep(Duration::from_micros(rng.random_range(1_000..100_000)));
         child.kill().unwrap();
         child.wait().unwrap();
 
@@ -63,7 +70,7 @@ fn what_was_answered_survives_a_kill_at_any_moment() {
         assert!(found == model, "not what it was after unit {last}");
         runtime.block_on(store.close()).unwrap();
     }
-    assert!(units > u64::from(KILLS), "only {units} units were written");
+    assert!(units >= u64::from(KILLS / 2), "only {units} units were written");
 }
 
 /// Writes until it is killed.
@@ -87,8 +94,8 @@ fn log(dir: &Path, name: &str) -> File {
     OpenOptions::new().create(true).append(true).open(dir.join(name)).unwrap()
 }
 
-/// The number in the last line.
+/// The number in the last line that is whole.
 fn lines(dir: &TempDir, name: &str) -> u64 {
     let text = fs::read_to_string(dir.path().join(name)).unwrap_or_default();
-    text.lines().last().map_or(0, |line| line.parse().unwrap())
+    text.rsplit_once('\n').map_or(0, |(whole, _)| whole.lines().last().unwrap().parse().unwrap())
 }
