@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use actix::Message;
 use bytes::Bytes;
+use bytestring::ByteString;
 use sha2::{Digest, Sha256};
 
 use crate::ids::{AccountId, EventId};
@@ -43,7 +44,7 @@ pub struct Event {
     /// The account that an HTTP publisher posted it under; it owns an event that names no account.
     pub publisher: Option<AccountId>,
     pub received_ms: u64,
-    body: Bytes,
+    body: ByteString,
 }
 
 impl Event {
@@ -54,9 +55,9 @@ impl Event {
         body: Bytes,
         publisher: Option<AccountId>,
     ) -> Result<Self, ParseEventError> {
-        let text = std::str::from_utf8(&body)?;
-        let head = Head::parse(text).map_err(|error| ParseEventError::NotJson(error.to_string()))?;
-        let id = identify(exchange, routing_key, &head, &body);
+        let body = ByteString::try_from(body)?;
+        let head = Head::parse(&body).map_err(|error| ParseEventError::NotJson(error.to_string()))?;
+        let id = identify(exchange, routing_key, &head, body.as_bytes());
         let kind = classify(&head);
         Ok(Self {
             id,
@@ -71,6 +72,10 @@ impl Event {
     }
 
     pub fn body(&self) -> &Bytes {
+        self.body.as_bytes()
+    }
+
+    pub fn text(&self) -> &str {
         &self.body
     }
 }

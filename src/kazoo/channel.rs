@@ -110,7 +110,7 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    pub fn read(change: Change, body: &[u8]) -> Self {
+    pub fn read(change: Change, body: &str) -> Self {
         // Of a call that is over nothing is kept.
         let fields = if change == Change::Ended { Fields::default() } else { selected_fields(&NEEDED, body) };
         let variables = fields.get(VARIABLES);
@@ -145,7 +145,7 @@ mod tests {
                 Place::Variable(key) => body["Custom-Channel-Vars"][key] = name.into(),
             }
         }
-        let sighting = Sighting::read(Change::Bridged, body.to_string().as_bytes());
+        let sighting = Sighting::read(Change::Bridged, &body.to_string());
         assert_eq!(sighting.other_leg.as_deref(), Some("other"));
         assert_eq!(sighting.details.iter().collect::<Vec<_>>(), DETAILS.map(|(_, name)| (name, name)));
     }
@@ -154,15 +154,15 @@ mod tests {
     fn what_is_no_short_text_is_left_out() {
         let body = json!({ "From": 1, "To": "", "Request": "x".repeat(513), "Caller-ID-Name": "x".repeat(512),
             "Other-Leg-Call-ID": null, "Custom-Channel-Vars": [] });
-        let sighting = Sighting::read(Change::Seen, body.to_string().as_bytes());
+        let sighting = Sighting::read(Change::Seen, &body.to_string());
         assert_eq!(sighting.other_leg, None);
         assert_eq!(sighting.details.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["caller_id_name"]);
     }
 
     #[test]
     fn newer_details_win_and_missing_ones_stay() {
-        let mut details = Sighting::read(Change::Seen, br#"{"From":"a","To":"b"}"#).details;
-        details.update(Sighting::read(Change::Seen, br#"{"To":"c","Request":"d"}"#).details);
+        let mut details = Sighting::read(Change::Seen, r#"{"From":"a","To":"b"}"#).details;
+        details.update(Sighting::read(Change::Seen, r#"{"To":"c","Request":"d"}"#).details);
         assert_eq!(details.iter().collect::<Vec<_>>(), [("from", "a"), ("to", "c"), ("request", "d")]);
         assert_eq!((details.get("to"), details.get("username")), (Some("c"), None));
     }

@@ -12,28 +12,31 @@ use crate::kazoo::Object;
 /// Of two keys that become the same (`A-B` and `a_b`) the later one's value counts, at the place of the first.
 /// Only ASCII letters change: keys of the bus are header names.
 pub fn normalise(object: Object) -> Object {
-    rebuild(object, normal_key)
+    let kept = object.into_iter().filter(|(_, value)| !value.is_null());
+    kept.map(|(key, value)| (normal_key(key), normal_value(value))).collect()
 }
 
 /// Drops nulls all through objects and lists; keys stay as they are.
-pub fn without_nulls(object: Object) -> Object {
-    rebuild(object, |key| key)
+pub fn drop_nulls(object: &mut Object) {
+    object.retain(|_, value| !is_null_within(value));
 }
 
-fn rebuild(object: Object, rename: fn(String) -> String) -> Object {
-    object
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| (rename(key), rebuild_value(value, rename)))
-        .collect()
-}
-
-fn rebuild_value(value: Value, rename: fn(String) -> String) -> Value {
+/// Whether the value itself is null; those within it are dropped.
+fn is_null_within(value: &mut Value) -> bool {
     match value {
-        Value::Object(object) => Value::Object(rebuild(object, rename)),
+        Value::Object(object) => drop_nulls(object),
+        Value::Array(items) => items.retain_mut(|item| !is_null_within(item)),
+        _ => (),
+    }
+    value.is_null()
+}
+
+fn normal_value(value: Value) -> Value {
+    match value {
+        Value::Object(object) => Value::Object(normalise(object)),
         Value::Array(items) => {
             let kept = items.into_iter().filter(|item| !item.is_null());
-            Value::Array(kept.map(|item| rebuild_value(item, rename)).collect())
+            Value::Array(kept.map(normal_value).collect())
         }
         scalar => scalar,
     }
@@ -50,7 +53,7 @@ mod tests {
     use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
     use serde_json::{Value, json};
 
-    use super::{normalise, without_nulls};
+    use super::{drop_nulls, normalise};
     use crate::kazoo::Object;
 
     fn object(value: Value) -> Object {
@@ -80,9 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn without_nulls_keeps_the_case_of_keys() {
-        let given = object(json!({"A-B": {"C-D": null, "E": [null, 1]}, "F": null}));
-        assert_eq!(without_nulls(given), object(json!({"A-B": {"E": [1]}})));
+    fn dropping_nulls_keeps_the_case_of_keys() {
+        let mut given = object(json!({"A-B": {"C-D": null, "E": [null, 1]}, "F": null}));
+        drop_nulls(&mut given);
+        assert_eq!(given, object(json!({"A-B": {"E": [1]}})));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::kazoo::classify::is_loopback_name;
 use crate::kazoo::coerce::{integer, is_true, number};
 use crate::kazoo::fields::Fields;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::normalise::{normalise, without_nulls};
+use crate::kazoo::normalise::{drop_nulls, normalise};
 
 /// The payload of `event` for every hook that takes it. `account` is whose the event turned out to be, which a call
 /// event itself need not say. `reserved_ccv_keys` are the channel variables that stay inside.
@@ -38,14 +38,20 @@ pub fn one_off_payload(mut event: Object) -> Fields {
 /// The payload as one hook gets it: its `custom_data` over the event's fields, then the cluster's id.
 ///
 /// `type` and `action` of `custom_data` select events and are not sent.
-pub fn finish(mut payload: Fields, custom_data: &Object, cluster_id: &str) -> Fields {
-    for (key, value) in custom_data {
-        if key != "type" && key != "action" {
-            payload.set(key.clone(), value.clone());
-        }
-    }
-    payload.set("cluster_id", cluster_id.into());
-    payload
+pub fn finish<'a>(
+    payload: &'a Fields,
+    custom_data: &'a Object,
+    cluster_id: &'a Value,
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    let own = move |name: &str| match name {
+        "type" | "action" => None,
+        CLUSTER_ID => Some(cluster_id),
+        name => custom_data.get(name),
+    };
+    let further = custom_data.keys().map(String::as_str).filter(|name| *name != CLUSTER_ID);
+    let further = further.chain([CLUSTER_ID]).filter(|name| payload.get(name).is_none());
+    let further = further.filter_map(move |name| Some((name, own(name)?)));
+    payload.iter().map(move |(name, value)| (name, own(name).unwrap_or(value))).chain(further)
 }
 
 /// Why a notification's one-off hook is none.
@@ -78,6 +84,8 @@ const ONE_OFF_KEYS: [&str; 6] = ["_id", "uri", "http_verb", "retries", "pvt_acco
 /// The most that a payload of a call has, `cluster_id` included.
 const FIELDS_MAX: usize = 31;
 
+const CLUSTER_ID: &str = "cluster_id";
+
 const CHANNEL_VARS: &str = "Custom-Channel-Vars";
 
 /// What Kazoo keeps to itself of a parking event, beside its channel variables.
@@ -89,11 +97,17 @@ fn of_call(kind: Kind, payload: Fields) -> Fields {
 
 fn channel(mut event: Fields, account: AccountId, reserved: &[String]) -> Fields {
     let mut vars = match event.take(CHANNEL_VARS) {
-        Some(Value::Object(vars)) => without_nulls(vars),
+        Some(Value::Object(mut vars)) => {
+            drop_nulls(&mut vars);
+            vars
+        }
         _ => Object::new(),
     };
     let application_vars = match event.take("Custom-Application-Vars") {
-        Some(Value::Object(vars)) => Some(without_nulls(vars)),
+        Some(Value::Object(mut vars)) => {
+            drop_nulls(&mut vars);
+            Some(vars)
+        }
         _ => None,
     };
     let of_vars = |key: &str| vars.get(key).cloned();
@@ -305,8 +319,15 @@ mod tests {
     fn custom_data_goes_over_the_event_but_not_what_selects_it() {
         let payload = object(json!({"type": "user", "id": "u", "cluster_id": "event"}));
         let custom = object(json!({"type": "all", "action": "all", "id": "mine", "cluster_id": "mine", "k": "v"}));
-        let expected = object(json!({"type": "user", "id": "mine", "cluster_id": "c", "k": "v"}));
-        assert_eq!(Object::from(finish(payload.into(), &custom, "c")), expected);
+        let expected = json!({"type": "user", "id": "mine", "cluster_id": "c", "k": "v"});
+        let (payload, cluster_id) = (Fields::from(payload), Value::from("c"));
+        let finished: Vec<(&str, &Value)> = finish(&payload, &custom, &cluster_id).collect();
+        let expected: Vec<(&str, &Value)> =
+            expected.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value)).collect();
+        assert_eq!(finished, expected);
+        let payload = Fields::from(object(json!({"id": "u"})));
+        let finished: Vec<&str> = finish(&payload, &custom, &cluster_id).map(|(name, _)| name).collect();
+        assert_eq!(finished, ["id", "k", "cluster_id"]);
     }
 
     #[test]

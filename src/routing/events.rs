@@ -149,7 +149,7 @@ impl Registry {
                 && served
                 && (hook.modifiers.is_empty() || {
                     let fields = fields.get_or_insert_with(|| {
-                        let fields = needed_fields(kind, event.body());
+                        let fields = needed_fields(kind, event.text());
                         payload(kind, fields, account, &self.parts.webhooks.reserved_ccv_keys)
                     });
                     hook.modifiers.pass(fields)

@@ -7,10 +7,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::kazoo::fields::Fields;
-
-/// Blanks are not in the set: they become `+`.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b' ');
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Key names stay readable; encoded is what would end the name, the pair or the request line.
 const KEY: &AsciiSet =
@@ -20,9 +17,9 @@ const KEY: &AsciiSet =
 const USUAL_BYTES: usize = 1_024;
 
 /// Pairs joined with `&`, in the order of the payload. Nulls, empty objects and empty lists are left out.
-pub fn encode(payload: &Fields) -> String {
+pub fn encode<'a>(payload: impl Iterator<Item = (&'a str, &'a Value)>) -> String {
     let mut out = String::with_capacity(USUAL_BYTES);
-    for (key, value) in payload.iter() {
+    for (key, value) in payload {
         append(&mut out, &escaped_key(key), value);
     }
     out
@@ -64,8 +61,8 @@ fn pair(out: &mut String, name: &str, value: &str) {
 /// Hardly any key has anything to escape.
 fn escaped_key(key: &str) -> Cow<'_, str> {
     match Cow::from(utf8_percent_encode(key, KEY)) {
-        Cow::Borrowed(plain) if !plain.contains(' ') => Cow::Borrowed(plain),
-        _ => {
+        Cow::Borrowed(plain) => Cow::Borrowed(plain),
+        Cow::Owned(_) => {
             let mut out = String::with_capacity(key.len());
             push_escaped(&mut out, key, KEY);
             Cow::Owned(out)
@@ -75,12 +72,8 @@ fn escaped_key(key: &str) -> Cow<'_, str> {
 
 fn push_escaped(out: &mut String, text: &str, set: &'static AsciiSet) {
     for part in utf8_percent_encode(text, set) {
-        let mut words = part.split(' ');
-        out.push_str(words.next().unwrap_or_default());
-        for word in words {
-            out.push('+');
-            out.push_str(word);
-        }
+        // Escapes come one by one, and no run between them has a `%`: this can only be a blank.
+        out.push_str(if part == "%20" { "+" } else { part });
     }
 }
 
@@ -91,10 +84,11 @@ mod tests {
     use serde_json::{Map, Value, json};
 
     use super::encode;
+    use crate::kazoo::fields::Fields;
 
     #[track_caller]
     fn check(payload: Value, expected: &str) {
-        assert_eq!(encode(&payload.as_object().unwrap().clone().into()), expected);
+        assert_eq!(encode(Fields::from(payload.as_object().unwrap().clone()).iter()), expected);
     }
 
     #[test]
@@ -137,7 +131,7 @@ mod tests {
         #[test]
         fn any_decoder_reads_flat_payloads_back(pairs in vec((any::<String>(), any::<String>()), 0..8)) {
             let payload: Map<String, Value> = pairs.into_iter().map(|(key, value)| (key, Value::from(value))).collect();
-            let text = encode(&payload.clone().into());
+            let text = encode(Fields::from(payload.clone()).iter());
             assert!(text.bytes().all(|b| b.is_ascii_graphic()), "{text}");
             let read: Map<String, Value> =
                 url::form_urlencoded::parse(text.as_bytes()).map(|(key, value)| (key.into_owned(), Value::from(value.into_owned()))).collect();

@@ -79,13 +79,13 @@ impl Job {
     /// The event's own part of the payload, before `custom_data` and the cluster id.
     pub fn payload(&self, reserved_ccv_keys: &[String]) -> &Fields {
         self.payload.get_or_init(|| {
-            let body = self.event.body();
+            let text = self.event.text();
             match self.target {
                 Target::RegisteredHook => {
-                    payload(self.kind, needed_fields(self.kind, body), self.account, reserved_ccv_keys)
+                    payload(self.kind, needed_fields(self.kind, text), self.account, reserved_ccv_keys)
                 }
                 // `Event::parse` has seen the whole text, so that this cannot fail; an empty payload would show it.
-                Target::OneOffHook => one_off_payload(serde_json::from_slice(body).unwrap_or_default()),
+                Target::OneOffHook => one_off_payload(serde_json::from_str(text).unwrap_or_default()),
             }
         })
     }
@@ -99,8 +99,9 @@ impl Job {
         if let Some((_, rendered)) = known {
             return Arc::clone(rendered);
         }
-        let payload = finish(self.payload(reserved_ccv_keys).clone(), &hook.custom_data, cluster_id);
-        let rendered = Arc::new(render(hook.verb, hook.format, &payload));
+        let cluster_id = Value::from(cluster_id);
+        let payload = finish(self.payload(reserved_ccv_keys), &hook.custom_data, &cluster_id);
+        let rendered = Arc::new(render(hook.verb, hook.format, payload));
         if bodies.len() < BODIES_MAX {
             let key = BodyKey { as_query, format: hook.format, custom_data: Arc::clone(&hook.custom_data) };
             bodies.push((key, Arc::clone(&rendered)));

@@ -3,8 +3,9 @@
 //! Called once per attempt by the hook's actor. It knows nothing of headers of ours, retries or connections.
 
 use bytes::Bytes;
+use serde::Serializer;
+use serde_json::Value;
 
-use crate::kazoo::fields::Fields;
 use crate::webhook::form;
 use crate::webhook::uri::HookUri;
 
@@ -16,6 +17,9 @@ pub enum Verb {
     Post,
     Put,
 }
+
+/// A payload of a call has about this many bytes.
+const USUAL_BYTES: usize = 1_024;
 
 /// The encoding of the body; with `get` the payload is a query string whatever the format.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -80,7 +84,7 @@ impl Format {
 }
 
 /// The payload as a hook with this verb and format sends it.
-pub fn render(verb: Verb, format: Format, payload: &Fields) -> Rendered {
+pub fn render<'a>(verb: Verb, format: Format, payload: impl Iterator<Item = (&'a str, &'a Value)>) -> Rendered {
     match (verb, format) {
         (Verb::Get, _) => Rendered::Query(form::encode(payload)),
         (_, Format::FormData) => Rendered::Body {
@@ -88,7 +92,9 @@ pub fn render(verb: Verb, format: Format, payload: &Fields) -> Rendered {
             body: Bytes::from(form::encode(payload)),
         },
         (_, Format::Json) => {
-            let body = serde_json::to_vec(payload).expect("keys are strings, and JSON values have a JSON form");
+            let mut body = Vec::with_capacity(USUAL_BYTES);
+            let written = serde_json::Serializer::new(&mut body).collect_map(payload);
+            written.expect("keys are strings, and JSON values have a JSON form");
             Rendered::Body { content_type: "application/json", body: Bytes::from(body) }
         }
     }
@@ -132,11 +138,13 @@ mod tests {
     use serde_json::json;
 
     use super::{Format, Rendered, RequestError, Verb, render};
+    use crate::kazoo::fields::Fields;
     use crate::webhook::allow::AllowList;
     use crate::webhook::uri::HookUri;
 
     fn rendered(verb: Verb, format: Format) -> Rendered {
-        render(verb, format, &json!({"a": {"b": "x y"}, "n": 1}).as_object().unwrap().clone().into())
+        let payload = Fields::from(json!({"a": {"b": "x y"}, "n": 1}).as_object().unwrap().clone());
+        render(verb, format, payload.iter())
     }
 
     #[track_caller]
@@ -167,7 +175,7 @@ mod tests {
             check_url("http://h.example/p?", &query, "http://h.example/p?a[b]=x+y&n=1");
             check_url("http://h.example/p?q=1&", &query, "http://h.example/p?q=1&a[b]=x+y&n=1");
         }
-        let empty = render(Verb::Get, Format::Json, &json!({}).as_object().unwrap().clone().into());
+        let empty = render(Verb::Get, Format::Json, Fields::default().iter());
         check_url("http://h.example/p", &empty, "http://h.example/p");
     }
 

@@ -1,7 +1,7 @@
 //! Requests against real listeners, most of them badly behaved.
 
 mod reach;
-mod receiver;
+pub mod receiver;
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
+use crate::kazoo::fields::Fields;
 use crate::webhook::client::tests::receiver::{Listener, OK, hurried_sender, outcome, read_request, send, sender};
 use crate::webhook::client::{SendError, SendRequest};
 use crate::webhook::outcome::{Outcome, Reason};
@@ -228,7 +229,8 @@ async fn nobody_listening_is_a_failure_worth_a_retry() {
 
 #[actix::test]
 async fn a_url_that_is_too_long_is_final() {
-    let rendered = render(Verb::Get, Format::Json, &json!({"a": "x".repeat(600)}).as_object().unwrap().clone().into());
+    let payload = Fields::from(json!({"a": "x".repeat(600)}).as_object().unwrap().clone());
+    let rendered = render(Verb::Get, Format::Json, payload.iter());
     let uri = HookUri::parse_unguarded("http://127.0.0.1:1/").unwrap();
     let answer = sender()
         .send(SendRequest { verb: Verb::Get, uri: &uri, headers: &[], rendered: &rendered, expected: None })

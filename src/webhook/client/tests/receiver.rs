@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::kazoo::fields::Fields;
 use crate::webhook::allow::AllowList;
 use crate::webhook::client::{Answer, HttpSender, SendRequest, SenderSettings};
 use crate::webhook::connect::Reach;
@@ -48,7 +49,7 @@ pub fn hurried_sender(request_timeout_ms: u64) -> HttpSender {
 }
 
 fn payload(verb: Verb) -> Rendered {
-    render(verb, Format::Json, &json!({"a": "b c"}).as_object().unwrap().clone().into())
+    render(verb, Format::Json, Fields::from(json!({"a": "b c"}).as_object().unwrap().clone()).iter())
 }
 
 pub async fn send(sender: &HttpSender, verb: Verb, uri: &str) -> Answer {
