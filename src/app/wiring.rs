@@ -235,7 +235,7 @@ impl<'a> Wiring<'a> {
             response_bytes_max: webhooks.response_bytes_max,
             response_head_bytes_max: RESPONSE_HEAD_BYTES_MAX,
             url_bytes_max: webhooks.uri_bytes_max,
-            connections_max: webhooks.concurrency_max,
+            connections_max: webhooks.connections_per_host_max,
         })
     }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::client::{Answer, Headers, HttpSender, SendRequest};
+use super::client::{Answer, Headers, SendRequest};
 use super::delivery::Flight;
 use super::hook::Hook;
+use super::host_sender::HostSender;
 use super::outcome::{Outcome, Reason};
 use super::request::Rendered;
 use crate::ids::{AccountId, EventId, HookId};
@@ -40,7 +41,7 @@ pub enum Logged {
 
 /// Sends the request of a delivery. By value, for the actor keeps the future.
 pub async fn send(
-    sender: Rc<HttpSender>,
+    sender: Rc<HostSender>,
     hook: Arc<Hook>,
     rendered: Arc<Rendered>,
     event: EventId,
@@ -52,7 +53,8 @@ pub async fn send(
         ("x-event-id", event.to_string()),
     ];
     let expected = (logged == Logged::Failures).then_some(&hook.success);
-    sender.send(SendRequest { verb: hook.verb, uri: &hook.uri, headers: &headers, rendered: &rendered, expected }).await
+    let request = SendRequest { verb: hook.verb, uri: &hook.uri, headers: &headers, rendered: &rendered, expected };
+    sender.http.send(request).await
 }
 
 /// The attempt in the form that the API shows, `body_bytes_max` bytes of each body.

@@ -1,6 +1,6 @@
 //! One HTTP request of a hook, and its answer.
 //!
-//! Each hook's actor has an [`HttpSender`] of its own and drops it when idle, which closes its idle connections. All
+//! The hooks of one host share an [`HttpSender`] and drop it when they are idle, which closes its idle connections. All
 //! share the settings. It never follows redirects and never decides about retries; the only request that it repeats
 //! is one that a kept-alive connection lost before it was answered.
 
@@ -40,7 +40,7 @@ pub struct SenderSettings {
     /// More of a response's headers is not kept. (A head of over 128 KiB or 96 lines is no answer at all.)
     pub response_head_bytes_max: usize,
     pub url_bytes_max: usize,
-    /// Requests that one sender has under way; the others wait.
+    /// Connections that one sender has, and so requests under way.
     pub connections_max: usize,
 }
 
@@ -330,4 +330,4 @@ fn unreadable(error: PayloadError) -> SendError {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

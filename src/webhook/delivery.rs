@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::context::UnderWay;
 use super::hook::Hook;
+use super::host_sender::Place;
 use super::job::{BadJob, Job};
 use super::request::Rendered;
 use super::suspect::Suspect;
@@ -29,6 +30,8 @@ pub struct Flight {
     pub hook: Arc<Hook>,
     pub rendered: Arc<Rendered>,
     pub under_way: UnderWay,
+    /// Until the request is over.
+    pub _place: Place,
 }
 
 impl Delivery {

@@ -45,8 +45,15 @@ impl HookUri {
 
     /// Host and, unless it is the scheme's own, port.
     pub fn authority(&self) -> &str {
-        let rest = self.target().split_once("//").map_or("", |(_, rest)| rest);
-        rest.split(['/', '?']).next().unwrap_or_default()
+        self.origin().split_once("//").map_or("", |(_, authority)| authority)
+    }
+
+    /// Scheme and authority: whom a connection leads to.
+    pub fn origin(&self) -> &str {
+        let target = self.target();
+        let host = target.find("//").map_or(0, |slashes| slashes + 2);
+        let end = target[host..].find(['/', '?']).map_or(target.len(), |length| host + length);
+        &target[..end]
     }
 
     fn of(given: &str, mut url: Url) -> Self {

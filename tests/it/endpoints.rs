@@ -76,6 +76,30 @@ async fn what_goes_wrong_is_named_and_tried_again() {
 }
 
 #[actix_web::test]
+async fn hooks_of_one_host_share_its_connections_and_hold_up_no_other_host() {
+    let app = quick_app(|config| config.webhooks.connections_per_host_max = 2).await;
+    let (slow, other) = (HookServer::start(), HookServer::start());
+    slow.answer_with(Answer::manner(Manner::Hang));
+    let mut hooks = Vec::new();
+    for path in ["/a", "/b", "/c", "/d"] {
+        hooks.push(put_hook(&app, &slow.url(path), json!({})).await);
+    }
+    let (account, _) = put_hook(&app, &other.url("/"), json!({})).await;
+    for (account, _) in &hooks {
+        app.publish(*account, &[call(*account, "one"), call(*account, "two")]).await;
+    }
+    app.publish(account, &[call(account, "one")]).await;
+    other.expect_delivery().await;
+    slow.eventually_received(2).await;
+    slow.answer_with(Answer::status(200));
+    for (_, hook) in &hooks {
+        eventually("a delivery", async || app.actor(hook).await["last_result"] == "delivered").await;
+        app.eventually_pending(hook, 0).await;
+    }
+    assert_eq!(slow.concurrent_requests_peak(), 2);
+}
+
+#[actix_web::test]
 async fn endpoint_that_refuses_connections_gets_the_event_when_it_is_back() {
     let app = quick_app(|_| ()).await;
     let server = HookServer::start();

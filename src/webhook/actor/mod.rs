@@ -2,7 +2,7 @@
 //!
 //! |            |                                                                                        |
 //! |------------|----------------------------------------------------------------------------------------|
-//! | owns       | the hook's window in memory, its retry timer, its failure window, its HTTP client      |
+//! | owns       | the hook's window in memory, its retry timer, its failure window                       |
 //! | receives   | `Deliver`, `Overflowed`, `Update`, `WriteDown`, `Discard`, `Dismiss` from the Registry |
 //! | sends      | HTTP requests; writes to the store; `DisableHook`, `OneOffIdle` to the Registry        |
 //! | fails when | a handler panics, or its Registry does                                                 |
@@ -23,10 +23,10 @@ use std::sync::atomic::Ordering;
 use actix::{Actor, ActorContext, Context, Handler, ResponseActFuture, SpawnHandle};
 use log::{info, warn};
 
-use super::client::HttpSender;
 use super::context::{Figures, HookContext};
 use super::delivery::{Delivery, Flight};
 use super::hook::Hook;
+use super::host_sender::HostSender;
 use super::messages::{Deliver, DisableHook, Discard, Dismiss, OneOffIdle, Overflowed, Update, WriteDown};
 use super::retry::{Counted, FailureLimits, FailureWindow};
 use crate::event::now_ms;
@@ -76,7 +76,9 @@ pub struct WebhookActor {
     draining: bool,
     /// The hook is deleted; the actor ends when nothing is on its way to disk any more.
     discarded: bool,
-    sender: Option<Rc<HttpSender>>,
+    sender: Option<Rc<HostSender>>,
+    /// It is in the line of those that want to send to its host.
+    in_line: bool,
     last_used_ms: u64,
     /// The Registry's.
     child: Child,
@@ -114,6 +116,7 @@ impl WebhookActor {
             draining: false,
             discarded: false,
             sender: None,
+            in_line: false,
             last_used_ms: 0,
             child,
         }

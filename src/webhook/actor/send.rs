@@ -14,9 +14,10 @@ use crate::faults::fault_point;
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Target, Write};
 use crate::webhook::attempt::{Logged, RetriesLeft, failure_text, one_off_log, record, send};
-use crate::webhook::client::{Answer, HttpSender};
+use crate::webhook::client::Answer;
 use crate::webhook::context::{LastResult, UnderWay};
 use crate::webhook::delivery::{Delivery, Flight};
+use crate::webhook::host_sender::{HostSender, Place};
 use crate::webhook::outcome::Outcome;
 use crate::webhook::retry::{Next, RetryPolicy, next_attempt};
 
@@ -30,18 +31,43 @@ struct Ended {
 impl WebhookActor {
     /// Begins as many requests as may be under way at once.
     pub(super) fn pump(&mut self, ctx: &mut Context<Self>) {
-        while self.may_send() && self.in_flight.len() < self.shared.config.concurrency_max {
-            match self.ready.pop_front() {
-                Some(delivery) => self.begin(delivery, ctx),
-                None => break,
-            }
+        self.pump_from(None, ctx);
+    }
+
+    fn pump_from(&mut self, mut place: Option<Place>, ctx: &mut Context<Self>) {
+        while !self.ready.is_empty()
+            && self.may_send()
+            && self.in_flight.len() < self.shared.config.concurrency_max
+            && let Some(place) = place.take().or_else(|| self.place(ctx))
+            && let Some(delivery) = self.ready.pop_front()
+        {
+            self.begin(delivery, place, ctx);
         }
         if self.ready.is_empty() {
             self.load(ctx);
         }
     }
 
-    fn begin(&mut self, delivery: Delivery, ctx: &mut Context<Self>) {
+    /// A place among the requests to the host; when there is none, one in the line.
+    fn place(&mut self, ctx: &mut Context<Self>) -> Option<Place> {
+        let sender = match self.sender.take().filter(|sender| sender.is_for(&self.hook.uri)) {
+            Some(sender) => sender,
+            None => HostSender::of(&self.hook.uri, &self.shared.sender),
+        };
+        let place = sender.try_place();
+        if place.is_none() && !self.in_line {
+            self.in_line = true;
+            let granted = Rc::clone(&sender).place().into_actor(self);
+            ctx.spawn(granted.map(|place, actor, ctx| {
+                actor.in_line = false;
+                actor.pump_from(place.filter(|place| place.sender.is_for(&actor.hook.uri)), ctx);
+            }));
+        }
+        self.sender = Some(sender);
+        place
+    }
+
+    fn begin(&mut self, delivery: Delivery, place: Place, ctx: &mut Context<Self>) {
         let hook = Arc::clone(&self.hook);
         let config = &self.shared.config;
         let suspect = delivery.suspect(hook.id, &self.shared.poison);
@@ -51,8 +77,9 @@ impl WebhookActor {
             delivery.job.render(&hook, &config.reserved_ccv_keys, &self.shared.cluster_id)
         };
         let logged = if config.log_successful_attempts { Logged::All } else { Logged::Failures };
-        let sender = self.sender.get_or_insert_with(|| Rc::new(HttpSender::new(&self.shared.sender)));
-        let answer = send(Rc::clone(sender), Arc::clone(&hook), Arc::clone(&rendered), delivery.job.event.id, logged);
+        let (sender, event) = (Rc::clone(&place.sender), delivery.job.event.id);
+        // It is large, and would be moved with each wrapper.
+        let answer = Box::pin(send(sender, Arc::clone(&hook), Arc::clone(&rendered), event, logged));
         self.last_used_ms = now_ms();
         self.arm_idle(self.shared.config.idle_ms, ctx);
         if delivery.attempts > 0 {
@@ -62,7 +89,7 @@ impl WebhookActor {
         self.flights += 1;
         // The document of this attempt stays with it, for judging and for the log.
         let under_way = UnderWay::begin(Arc::clone(&self.figures));
-        self.in_flight.insert(number, Flight { delivery, hook, rendered, under_way });
+        self.in_flight.insert(number, Flight { delivery, hook, rendered, under_way, _place: place });
         let answer = suspect.in_hand_of(answer);
         ctx.spawn(answer.into_actor(self).map(move |answer, actor, ctx| actor.settle(number, answer, ctx)));
     }
