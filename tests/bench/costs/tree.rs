@@ -84,10 +84,12 @@ impl Server {
         let callers: Vec<&str> = self.callers.iter().map(String::as_str).collect();
         self.receiver.reset();
         let before = cpu(self.running.pid());
-        self.publisher.publish(&Events { name: "CHANNEL_CREATE", accounts: &callers }, WANTED, None).await;
+        self.publisher.publish(&Events { name: "CHANNEL_CREATE", accounts: &callers, calls: &[] }, WANTED, None).await;
         self.receiver.wait(WANTED * LISTENING.len());
         let between = self.settled().await;
-        self.publisher.publish(&Events { name: "CHANNEL_ANSWER", accounts: &callers }, UNWANTED, None).await;
+        self.publisher
+            .publish(&Events { name: "CHANNEL_ANSWER", accounts: &callers, calls: &[] }, UNWANTED, None)
+            .await;
         let after = self.settled().await;
         (between - before, after - between)
     }

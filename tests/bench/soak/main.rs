@@ -67,8 +67,8 @@ async fn soak(broker: &Broker, length: Duration) -> Samples {
     command.env("HOOKSWITCH__AMQP__URI", relay.uri());
     // Meanwhile this thread is the relay.
     let started = tokio::task::spawn_blocking(move || start(command, directory, "consuming queue"));
-    let (running, address) = started.await.unwrap();
-    let api = Api::authenticate(&address, &running).await;
+    let (running, listening) = started.await.unwrap();
+    let api = Api::authenticate(&listening.http, &running).await;
     let mix = Mix::start(&broker.uri, api, endpoint, relay, Rc::clone(&counts)).await;
 
     let (started, mut samples) = (Instant::now(), Samples::default());

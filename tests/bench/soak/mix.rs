@@ -91,7 +91,7 @@ impl Mix {
     fn publish_calls(self: &Rc<Self>, publisher: Publisher) {
         let mix = Rc::clone(self);
         actix::spawn(async move {
-            let calls = Events { name: "CHANNEL_CREATE", accounts: &[&mix.busy] };
+            let calls = Events { name: "CHANNEL_CREATE", accounts: &[&mix.busy], calls: &[] };
             loop {
                 publisher.publish(&calls, BATCH, None).await;
                 add(&mix.counts.published, BATCH);
@@ -107,9 +107,9 @@ impl Mix {
         let mix = Rc::clone(self);
         actix::spawn(async move {
             loop {
-                let destroyed = Events { name: "CHANNEL_DESTROY", accounts: &[&mix.failing] };
+                let destroyed = Events { name: "CHANNEL_DESTROY", accounts: &[&mix.failing], calls: &[] };
                 publisher.publish(&destroyed, 2, None).await;
-                let bridged = Events { name: "CHANNEL_BRIDGE", accounts: &[&mix.disabled] };
+                let bridged = Events { name: "CHANNEL_BRIDGE", accounts: &[&mix.disabled], calls: &[] };
                 publisher.publish(&bridged, 1, None).await;
                 add(&mix.counts.published, 3);
                 sleep(Duration::from_millis(100)).await;
@@ -147,7 +147,8 @@ impl Mix {
             for round in 0_u64.. {
                 let event = |number: usize| {
                     let call = format!("posted-{round}-{number}");
-                    let payload: Value = serde_json::from_str(&event("CHANNEL_ANSWER", &mix.busy, &call)).unwrap();
+                    let payload: Value =
+                        serde_json::from_str(&event("CHANNEL_ANSWER", &mix.busy, &call, &call)).unwrap();
                     json!({"exchange": "callevt", "routing_key": format!("call.CHANNEL_ANSWER.{call}"), "payload": payload})
                 };
                 let events: Vec<Value> = (0..POSTED_AT_ONCE).map(event).collect();

@@ -1,4 +1,5 @@
-//! Publishes call events of about 1 KiB, each with the moment of its publishing in its Call-ID.
+//! Publishes call events of about 1 KiB, each with the moment of its publishing in its Msg-ID, and in front of the Call-ID
+//! of a new call.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +11,16 @@ use super::measure::monotonic_ns;
 
 pub const EXCHANGE: &str = "callevt";
 
-/// What is published: events of this name, of one account after the other.
+/// What is published: events of this name, of one account after the other, and of one call after the other; without
+/// calls, each of a new one.
 pub struct Events<'a> {
     pub name: &'a str,
     pub accounts: &'a [&'a str],
+    pub calls: &'a [String],
 }
+
+/// As wide as any moment, so that all events of a kind are as long.
+pub const STAMP_DIGITS: usize = 20;
 
 pub struct Publisher {
     _connection: Connection,
@@ -31,7 +37,7 @@ impl Publisher {
 
     /// As fast as the broker takes them, or so many a second. Returns when all are confirmed.
     pub async fn publish(&self, events: &Events<'_>, count: usize, per_second: Option<u32>) {
-        let Events { name, accounts } = events;
+        let Events { name, accounts, calls } = events;
         let started = Instant::now();
         let mut confirms = Vec::with_capacity(count);
         for number in 0..count {
@@ -39,9 +45,13 @@ impl Publisher {
                 let due = started + Duration::from_secs(1) * number as u32 / rate;
                 tokio::time::sleep_until(due.into()).await;
             }
-            let call = format!("{}-{number}", monotonic_ns());
+            let now = monotonic_ns();
+            let call = match calls {
+                [] => format!("{now}-{number}"),
+                calls => calls[number % calls.len()].clone(),
+            };
             let account = accounts[number % accounts.len()];
-            let body = event(name, account, &call);
+            let body = event(name, account, &call, &format!("{now:0STAMP_DIGITS$}"));
             confirms.push(self.send(EXCHANGE, &format!("call.{name}.{call}"), &body).await);
         }
         for confirm in confirms {
@@ -72,11 +82,11 @@ impl Publisher {
     }
 }
 
-pub fn event(name: &str, account: &str, call: &str) -> String {
+pub fn event(name: &str, account: &str, call: &str, message: &str) -> String {
     format!(
         concat!(
             r#"{{"App-Name":"ecallmgr","App-Version":"4.3.140","Event-Category":"call_event","Event-Name":"{name}","#,
-            r#""Msg-ID":"{call}","Node":"kazoo_apps@node1.example.com","Server-ID":"","System-Log-ID":"{call}","#,
+            r#""Msg-ID":"{message}","Node":"kazoo_apps@node1.example.com","Server-ID":"","System-Log-ID":"{call}","#,
             r#""Call-ID":"{call}","Call-Direction":"inbound","Caller-ID-Name":"Anna Ek","Caller-ID-Number":"+15550100","#,
             r#""Callee-ID-Name":"Bo Li","Callee-ID-Number":"+15550199","Channel-Name":"sofia/sipinterface_1/anna@sip.example.com","#,
             r#""Channel-State":"ROUTING","Channel-Call-State":"RINGING","From":"anna@sip.example.com","From-Tag":"Bj4tr1","#,
@@ -90,6 +100,7 @@ pub fn event(name: &str, account: &str, call: &str) -> String {
         ),
         name = name,
         call = call,
+        message = message,
         account = account
     )
 }

@@ -1,4 +1,4 @@
-//! The processes of a run: hookswitch, and the receiver.
+//! The processes of a run: hookswitch, and the receiver and other helpers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -55,8 +55,8 @@ pub async fn hookswitch(settings: &Settings<'_>) -> (Running, Api) {
         .env("HOOKSWITCH__AMQP__QUEUE_TYPE", settings.queue_type)
         // It would take each call event a second time, for the listing of live calls: another job than the floor's.
         .env("HOOKSWITCH__CHANNELS__TRACK", "false");
-    let (running, address) = start(command, directory, "consuming queue");
-    let api = Api::authenticate(&address, &running).await;
+    let (running, listening) = start(command, directory, "consuming queue");
+    let api = Api::authenticate(&listening.http, &running).await;
     (running, api)
 }
 
@@ -72,29 +72,39 @@ pub fn command(directory: &Path) -> Command {
     command
 }
 
-/// Starts the server in its directory, and waits for the line of its log that has this text. The address of its API
-/// comes with it.
-pub fn start(mut command: Command, directory: TempDir, text: &str) -> (Running, String) {
+/// Where a server listens. The port of its own for sockets is empty when it has none.
+#[derive(Default)]
+pub struct Listening {
+    pub http: String,
+    pub websockets: String,
+}
+
+/// Starts the server in its directory, and waits for the line of its log that has this text.
+pub fn start(mut command: Command, directory: TempDir, text: &str) -> (Running, Listening) {
     let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut address = String::new();
+    let mut listening = Listening::default();
     let mut line = String::new();
     while !line.contains(text) {
         line.clear();
         assert!(log.read_line(&mut line).unwrap() > 0, "the server ended");
-        if let Some((_, rest)) = line.split_once("listening http=") {
-            address = rest.trim().to_owned();
+        for (name, address) in
+            [("listening http=", &mut listening.http), ("listening websockets=", &mut listening.websockets)]
+        {
+            if let Some((_, rest)) = line.split_once(name) {
+                *address = rest.trim().to_owned();
+            }
         }
     }
     // A full pipe would stop the server.
     std::thread::spawn(move || log.lines().for_each(drop));
-    (Running { child, data: Some(directory) }, address)
+    (Running { child, data: Some(directory) }, listening)
 }
 
 /// The part of the API that a run needs.
 pub struct Api {
     base: String,
-    token: String,
+    pub token: String,
     pub account: String,
 }
 
@@ -142,11 +152,46 @@ impl Api {
     }
 }
 
-pub struct Receiver {
-    _running: Running,
-    pub url: String,
+/// A process of the benchmark's own binary, which answers lines of its stdin by lines of its stdout.
+pub struct Helper {
+    running: Running,
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
+}
+
+impl Helper {
+    pub fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let orders = child.stdin.take().unwrap();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { running: child.into(), orders, answers }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    pub fn ask(&mut self, order: &str) -> String {
+        writeln!(self.orders, "{order}").unwrap();
+        self.answer()
+    }
+
+    /// Its next line, which may have been asked for or not.
+    pub fn answer(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.answers.read_line(&mut line).unwrap() > 0, "a helper ended");
+        line.trim_end().to_owned()
+    }
+}
+
+pub struct Receiver {
+    helper: Helper,
+    pub url: String,
 }
 
 /// How long the deliveries were on their way.
@@ -158,35 +203,18 @@ pub struct Delays {
 
 impl Receiver {
     pub fn start() -> Self {
-        let mut child = myself().arg("receiver").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let orders = child.stdin.take().unwrap();
-        let answers = BufReader::new(child.stdout.take().unwrap());
-        let mut receiver = Self { _running: child.into(), url: String::new(), orders, answers };
-        let address = receiver.answer();
-        receiver.url = format!("http://{address}");
-        receiver
+        let mut helper = Helper::start(&["receiver"]);
+        let url = format!("http://{}", helper.answer());
+        Self { helper, url }
     }
 
     pub fn reset(&mut self) {
-        writeln!(self.orders, "reset").unwrap();
-        self.answer();
+        self.helper.ask("reset");
     }
 
     pub fn wait(&mut self, count: usize) -> Delays {
-        writeln!(self.orders, "wait {count}").unwrap();
-        let answer = self.answer();
+        let answer = self.helper.ask(&format!("wait {count}"));
         let fields: Vec<&str> = answer.splitn(4, ' ').collect();
         Delays { p50_ns: fields[1].parse().unwrap(), p99_ns: fields[2].parse().unwrap(), body: fields[3].to_owned() }
     }
-
-    fn answer(&mut self) -> String {
-        let mut line = String::new();
-        assert!(self.answers.read_line(&mut line).unwrap() > 0, "the receiver ended");
-        line.trim_end().to_owned()
-    }
-}
-
-/// The other processes of a run are the benchmark's binary too.
-pub fn myself() -> Command {
-    Command::new(std::env::current_exe().unwrap())
 }

@@ -2,8 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::support::publisher::EXCHANGE;
 use super::support::receiver::find;
-use super::support::server::{Running, myself};
+use super::support::server::Helper;
 
 #[derive(Serialize, Deserialize)]
 pub struct Settings {
@@ -37,13 +35,10 @@ pub struct Settings {
 const IN_FLIGHT: usize = 64;
 
 /// In a process of its own.
-pub fn start(kind: &str, settings: &Settings) -> Running {
-    let mut child =
-        myself().args(["floor", kind, &json!(settings).to_string()]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "consuming\n");
-    child.into()
+pub fn start(kind: &str, settings: &Settings) -> Helper {
+    let mut floor = Helper::start(&["floor", kind, &json!(settings).to_string()]);
+    assert_eq!(floor.answer(), "consuming");
+    floor
 }
 
 pub fn run(kind: &str, settings: &str) {

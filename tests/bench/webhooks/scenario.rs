@@ -6,7 +6,7 @@ use super::floor;
 use super::support::broker::{Broker, delete_queue, depth};
 use super::support::measure::{cpu, memory_kib};
 use super::support::publisher::{Events, Publisher};
-use super::support::server::{self, Delays, Receiver, Running, Settings};
+use super::support::server::{self, Delays, Receiver, Settings};
 
 /// Deliveries of each burst.
 const DELIVERIES: usize = 20_000;
@@ -52,7 +52,7 @@ async fn deliveries(broker: &Broker, queue_type: &str, hooks: usize) {
     for url in &urls {
         api.put_hook(url).await;
     }
-    let under_test = Bridge { running: &running, publisher: &publisher, account: &api.account, hooks };
+    let under_test = Bridge { server: running.pid(), publisher: &publisher, account: &api.account, hooks };
     let warm_up = under_test.measure(&mut receiver, 20 * hooks.max(10), None).await;
     let burst = under_test.measure(&mut receiver, DELIVERIES, None).await;
     let paced = under_test.measure(&mut receiver, PACED_DELIVERIES, Some(PACED_PER_SECOND)).await;
@@ -69,7 +69,7 @@ async fn deliveries(broker: &Broker, queue_type: &str, hooks: usize) {
         body: warm_up.delays.unwrap().body,
     };
     let running = floor::start("bridge", &floor_settings);
-    let floor = Bridge { running: &running, publisher: &publisher, account: &api.account, hooks };
+    let floor = Bridge { server: running.pid(), publisher: &publisher, account: &api.account, hooks };
     floor.measure(&mut receiver, 20 * hooks.max(10), None).await;
     let floor_burst = floor.measure(&mut receiver, DELIVERIES, None).await;
     let floor_paced = floor.measure(&mut receiver, PACED_DELIVERIES, Some(PACED_PER_SECOND)).await;
@@ -93,8 +93,8 @@ async fn unwanted(broker: &Broker, queue_type: &str) {
     // Binds the queue; the events are another account's.
     api.put_hook("http://127.0.0.1:9/").await;
     let account = "0123456789abcdef0123456789abcdef";
-    drain(broker, &publisher, &running, account, &queue, 1_000).await;
-    let ours = drain(broker, &publisher, &running, account, &queue, DELIVERIES).await;
+    drain(broker, &publisher, running.pid(), account, &queue, 1_000).await;
+    let ours = drain(broker, &publisher, running.pid(), account, &queue, DELIVERIES).await;
     drop(running);
     delete_queue(&broker.uri, &queue).await;
 
@@ -108,8 +108,8 @@ async fn unwanted(broker: &Broker, queue_type: &str) {
         body: String::new(),
     };
     let running = floor::start("ack", &settings);
-    drain(broker, &publisher, &running, account, &queue, 1_000).await;
-    let floor = drain(broker, &publisher, &running, account, &queue, DELIVERIES).await;
+    drain(broker, &publisher, running.pid(), account, &queue, 1_000).await;
+    let floor = drain(broker, &publisher, running.pid(), account, &queue, DELIVERIES).await;
     drop(running);
     delete_queue(&broker.uri, &queue).await;
     row(&format!("{queue_type}, wanted by no hook: floor"), &floor);
@@ -118,7 +118,7 @@ async fn unwanted(broker: &Broker, queue_type: &str) {
 }
 
 struct Bridge<'a> {
-    running: &'a Running,
+    server: u32,
     publisher: &'a Publisher,
     account: &'a str,
     hooks: usize,
@@ -131,18 +131,18 @@ impl Bridge<'_> {
         // Deliveries are paced, so that with many hooks events are rare.
         let events_per_second = per_second.map(|rate| (rate / self.hooks as u32).max(1));
         receiver.reset();
-        let (started, cpu_before) = (Instant::now(), cpu(self.running.pid()));
+        let (started, cpu_before) = (Instant::now(), cpu(self.server));
         self.publisher.publish(&calls(&[self.account]), events, events_per_second).await;
         let delays = receiver.wait(deliveries);
         let elapsed = started.elapsed();
         // The last acknowledgements belong to it.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let used = cpu(self.running.pid()) - cpu_before;
+        let used = cpu(self.server) - cpu_before;
         Measured {
             per_second: deliveries as f64 / elapsed.as_secs_f64(),
             cpu_us: used.as_secs_f64() * 1e6 / deliveries as f64,
             delays: Some(delays),
-            rss_kib: memory_kib(self.running.pid()).0,
+            rss_kib: memory_kib(self.server).0,
         }
     }
 }
@@ -150,29 +150,29 @@ impl Bridge<'_> {
 async fn drain(
     broker: &Broker,
     publisher: &Publisher,
-    running: &Running,
+    server: u32,
     account: &str,
     queue: &str,
     events: usize,
 ) -> Measured {
-    let (started, cpu_before) = (Instant::now(), cpu(running.pid()));
+    let (started, cpu_before) = (Instant::now(), cpu(server));
     publisher.publish(&calls(&[account]), events, None).await;
     while depth(&broker.uri, queue).await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let elapsed = started.elapsed();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let used = cpu(running.pid()) - cpu_before;
+    let used = cpu(server) - cpu_before;
     Measured {
         per_second: events as f64 / elapsed.as_secs_f64(),
         cpu_us: used.as_secs_f64() * 1e6 / events as f64,
         delays: None,
-        rss_kib: memory_kib(running.pid()).0,
+        rss_kib: memory_kib(server).0,
     }
 }
 
 fn calls<'a>(accounts: &'a [&'a str]) -> Events<'a> {
-    Events { name: "CHANNEL_CREATE", accounts }
+    Events { name: "CHANNEL_CREATE", accounts, calls: &[] }
 }
 
 fn row(name: &str, measured: &Measured) {
