@@ -58,7 +58,7 @@ async fn beside_floor(broker: &Broker, scenario: &Scenario) {
         Keys::Distinct => 1,
     };
     let paced = PACED_FRAMES_PER_SECOND / frames_per_event;
-    for (kind, events, per_second) in [("burst", events, None), ("paced", paced * PACED_SECONDS, Some(paced as u32))] {
+    for (kind, events, per_second) in [("burst", events, None), ("paced", paced * PACED_SECONDS, Some(paced as f64))] {
         let (mut of_ours, mut of_floor) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             of_floor.push(floor.measure(events, per_second).await);

@@ -14,7 +14,7 @@ pub async fn run(broker: &Broker) {
     let mut others = start(broker, "one-stalled", 1).await;
     let paced = PACED_FRAMES_PER_SECOND / SOCKETS;
     for (kind, events, per_second) in
-        [("paced", paced * PACED_SECONDS, Some(paced as u32)), ("burst", BURST_EVENTS, None)]
+        [("paced", paced * PACED_SECONDS, Some(paced as f64)), ("burst", BURST_EVENTS, None)]
     {
         let (mut of_all, mut of_others) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {

@@ -144,7 +144,7 @@ impl Subject {
     }
 
     /// Publishes so many events, as fast as the broker takes them, or so many a second.
-    pub async fn measure(&mut self, events: usize, per_second: Option<u32>) -> Measured {
+    pub async fn measure(&mut self, events: usize, per_second: Option<f64>) -> Measured {
         let expected = match self.crowd.keys {
             Keys::One => events * self.crowd.sockets,
             Keys::Distinct => events,

@@ -36,13 +36,13 @@ impl Publisher {
     }
 
     /// As fast as the broker takes them, or so many a second. Returns when all are confirmed.
-    pub async fn publish(&self, events: &Events<'_>, count: usize, per_second: Option<u32>) {
+    pub async fn publish(&self, events: &Events<'_>, count: usize, per_second: Option<f64>) {
         let Events { name, accounts, calls } = events;
         let started = Instant::now();
         let mut confirms = Vec::with_capacity(count);
         for number in 0..count {
             if let Some(rate) = per_second {
-                let due = started + Duration::from_secs(1) * number as u32 / rate;
+                let due = started + Duration::from_secs_f64(number as f64 / rate);
                 tokio::time::sleep_until(due.into()).await;
             }
             let now = monotonic_ns();

@@ -3,18 +3,20 @@
 use std::time::{Duration, Instant};
 
 use super::floor;
-use super::support::broker::{Broker, delete_queue, depth};
+use super::support::broker::Broker;
 use super::support::measure::{cpu, memory_kib};
 use super::support::publisher::{Events, Publisher};
 use super::support::server::{self, Delays, Receiver, Settings};
 
 /// Deliveries of each burst.
 const DELIVERIES: usize = 20_000;
-const PACED_DELIVERIES: usize = 5_000;
-const PACED_PER_SECOND: u32 = 500;
+const PACED_DELIVERIES: usize = 3_000;
+const PACED_PER_SECOND: f64 = 500.0;
+const ROUNDS: usize = 3;
 const HOOKS: [usize; 3] = [1, 10, 1_000];
 /// hookswitch's default.
 const PREFETCH: u16 = 500;
+const QUEUE: &str = "bench";
 
 pub fn run_all(selection: &[&str]) {
     let selected = |name: &str| selection.is_empty() || selection.contains(&name);
@@ -41,95 +43,91 @@ struct Measured {
     rss_kib: u64,
 }
 
+impl Measured {
+    /// The one in the middle by its CPU time.
+    fn middle(mut rounds: Vec<Self>) -> Self {
+        rounds.sort_by(|one, other| one.cpu_us.total_cmp(&other.cpu_us));
+        rounds.swap_remove(rounds.len() / 2)
+    }
+}
+
+/// Deliveries, against a loop that consumes and posts. Both are there at once and take turns, each on a virtual host of
+/// its own.
 async fn deliveries(broker: &Broker, queue_type: &str, hooks: usize) {
+    let name = format!("{queue_type}, {hooks} hooks");
     let mut receiver = Receiver::start();
     let urls: Vec<String> = (0..hooks).map(|hook| format!("{}/{hook}", receiver.url)).collect();
-    let publisher = Publisher::connect(&broker.uri).await;
-    let queue = format!("hookswitch-{queue_type}-{hooks}");
-    let settings = Settings { uri: &broker.uri, queue: &queue, queue_type };
-
-    let (running, api) = server::hookswitch(&settings).await;
+    let uri = broker.virtual_host(&format!("{name}: hookswitch"));
+    let (running, api) = server::hookswitch(&Settings { uri: &uri, queue: QUEUE, queue_type }).await;
     for url in &urls {
         api.put_hook(url).await;
     }
-    let under_test = Bridge { server: running.pid(), publisher: &publisher, account: &api.account, hooks };
-    let warm_up = under_test.measure(&mut receiver, 20 * hooks.max(10), None).await;
-    let burst = under_test.measure(&mut receiver, DELIVERIES, None).await;
-    let paced = under_test.measure(&mut receiver, PACED_DELIVERIES, Some(PACED_PER_SECOND)).await;
-    drop(running);
-    delete_queue(&broker.uri, &queue).await;
+    let ours = Bridge::new(running.pid(), &uri, &api.account, hooks).await;
+    let warm_up = 20 * hooks.max(10);
+    let body = ours.measure(&mut receiver, warm_up, None).await.delays.unwrap().body;
 
-    let floor_queue = format!("floor-{queue_type}-{hooks}");
-    let floor_settings = floor::Settings {
-        uri: broker.uri.clone(),
-        queue: floor_queue.clone(),
-        queue_type: queue_type.to_owned(),
-        prefetch: PREFETCH,
-        urls,
-        body: warm_up.delays.unwrap().body,
-    };
-    let running = floor::start("bridge", &floor_settings);
-    let floor = Bridge { server: running.pid(), publisher: &publisher, account: &api.account, hooks };
-    floor.measure(&mut receiver, 20 * hooks.max(10), None).await;
-    let floor_burst = floor.measure(&mut receiver, DELIVERIES, None).await;
-    let floor_paced = floor.measure(&mut receiver, PACED_DELIVERIES, Some(PACED_PER_SECOND)).await;
-    drop(running);
-    delete_queue(&broker.uri, &floor_queue).await;
+    let uri = broker.virtual_host(&format!("{name}: floor"));
+    let running = floor::start("bridge", &floor_settings(&uri, queue_type, urls, body));
+    let floor = Bridge::new(running.pid(), &uri, &api.account, hooks).await;
+    floor.measure(&mut receiver, warm_up, None).await;
 
-    let name = format!("{queue_type}, {hooks} hooks");
-    row(&format!("{name}, burst: floor"), &floor_burst);
-    row(&format!("{name}, burst: hookswitch"), &burst);
-    ratio(&burst, &floor_burst);
-    row(&format!("{name}, paced: floor"), &floor_paced);
-    row(&format!("{name}, paced: hookswitch"), &paced);
-    ratio(&paced, &floor_paced);
+    for (kind, count, per_second) in [("burst", DELIVERIES, None), ("paced", PACED_DELIVERIES, Some(PACED_PER_SECOND))]
+    {
+        let (mut of_ours, mut of_floor) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            of_floor.push(floor.measure(&mut receiver, count, per_second).await);
+            of_ours.push(ours.measure(&mut receiver, count, per_second).await);
+        }
+        print(&format!("{name}, {kind}"), of_ours, of_floor);
+    }
 }
 
-/// Events that no hook wants, against consuming and acknowledging alone.
+/// Events that no hook wants, against a loop that consumes and acknowledges.
 async fn unwanted(broker: &Broker, queue_type: &str) {
-    let publisher = Publisher::connect(&broker.uri).await;
-    let queue = format!("hookswitch-{queue_type}-unwanted");
-    let (running, api) = server::hookswitch(&Settings { uri: &broker.uri, queue: &queue, queue_type }).await;
+    let name = format!("{queue_type}, wanted by no hook");
+    let uri = broker.virtual_host(&format!("{name}: hookswitch"));
+    let (running, api) = server::hookswitch(&Settings { uri: &uri, queue: QUEUE, queue_type }).await;
     // Binds the queue; the events are another account's.
     api.put_hook("http://127.0.0.1:9/").await;
     let account = "0123456789abcdef0123456789abcdef";
-    drain(broker, &publisher, running.pid(), account, &queue, 1_000).await;
-    let ours = drain(broker, &publisher, running.pid(), account, &queue, DELIVERIES).await;
-    drop(running);
-    delete_queue(&broker.uri, &queue).await;
+    let ours = Drain::new(running.pid(), &uri, account).await;
+    ours.measure(1_000).await;
 
-    let queue = format!("floor-{queue_type}-unwanted");
-    let settings = floor::Settings {
-        uri: broker.uri.clone(),
-        queue: queue.clone(),
-        queue_type: queue_type.to_owned(),
-        prefetch: PREFETCH,
-        urls: Vec::new(),
-        body: String::new(),
-    };
-    let running = floor::start("ack", &settings);
-    drain(broker, &publisher, running.pid(), account, &queue, 1_000).await;
-    let floor = drain(broker, &publisher, running.pid(), account, &queue, DELIVERIES).await;
-    drop(running);
-    delete_queue(&broker.uri, &queue).await;
-    row(&format!("{queue_type}, wanted by no hook: floor"), &floor);
-    row(&format!("{queue_type}, wanted by no hook: hookswitch"), &ours);
-    ratio(&ours, &floor);
+    let uri = broker.virtual_host(&format!("{name}: floor"));
+    let running = floor::start("ack", &floor_settings(&uri, queue_type, Vec::new(), String::new()));
+    let floor = Drain::new(running.pid(), &uri, account).await;
+    floor.measure(1_000).await;
+
+    let (mut of_ours, mut of_floor) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        of_floor.push(floor.measure(DELIVERIES).await);
+        of_ours.push(ours.measure(DELIVERIES).await);
+    }
+    print(&name, of_ours, of_floor);
+}
+
+fn floor_settings(uri: &str, queue_type: &str, urls: Vec<String>, body: String) -> floor::Settings {
+    let (uri, queue, queue_type) = (uri.to_owned(), QUEUE.to_owned(), queue_type.to_owned());
+    floor::Settings { uri, queue, queue_type, prefetch: PREFETCH, urls, body }
 }
 
 struct Bridge<'a> {
     server: u32,
-    publisher: &'a Publisher,
+    publisher: Publisher,
     account: &'a str,
     hooks: usize,
 }
 
-impl Bridge<'_> {
-    async fn measure(&self, receiver: &mut Receiver, deliveries: usize, per_second: Option<u32>) -> Measured {
+impl<'a> Bridge<'a> {
+    async fn new(server: u32, uri: &str, account: &'a str, hooks: usize) -> Self {
+        Self { server, publisher: Publisher::connect(uri).await, account, hooks }
+    }
+
+    async fn measure(&self, receiver: &mut Receiver, deliveries: usize, per_second: Option<f64>) -> Measured {
         let events = deliveries.div_ceil(self.hooks);
         let deliveries = events * self.hooks;
         // Deliveries are paced, so that with many hooks events are rare.
-        let events_per_second = per_second.map(|rate| (rate / self.hooks as u32).max(1));
+        let events_per_second = per_second.map(|rate| rate / self.hooks as f64);
         receiver.reset();
         let (started, cpu_before) = (Instant::now(), cpu(self.server));
         self.publisher.publish(&calls(&[self.account]), events, events_per_second).await;
@@ -147,32 +145,44 @@ impl Bridge<'_> {
     }
 }
 
-async fn drain(
-    broker: &Broker,
-    publisher: &Publisher,
+struct Drain<'a> {
     server: u32,
-    account: &str,
-    queue: &str,
-    events: usize,
-) -> Measured {
-    let (started, cpu_before) = (Instant::now(), cpu(server));
-    publisher.publish(&calls(&[account]), events, None).await;
-    while depth(&broker.uri, queue).await > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    publisher: Publisher,
+    account: &'a str,
+}
+
+impl<'a> Drain<'a> {
+    async fn new(server: u32, uri: &str, account: &'a str) -> Self {
+        Self { server, publisher: Publisher::connect(uri).await, account }
     }
-    let elapsed = started.elapsed();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let used = cpu(server) - cpu_before;
-    Measured {
-        per_second: events as f64 / elapsed.as_secs_f64(),
-        cpu_us: used.as_secs_f64() * 1e6 / events as f64,
-        delays: None,
-        rss_kib: memory_kib(server).0,
+
+    async fn measure(&self, events: usize) -> Measured {
+        let (started, cpu_before) = (Instant::now(), cpu(self.server));
+        self.publisher.publish(&calls(&[self.account]), events, None).await;
+        while self.publisher.depth(QUEUE).await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let elapsed = started.elapsed();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let used = cpu(self.server) - cpu_before;
+        Measured {
+            per_second: events as f64 / elapsed.as_secs_f64(),
+            cpu_us: used.as_secs_f64() * 1e6 / events as f64,
+            delays: None,
+            rss_kib: memory_kib(self.server).0,
+        }
     }
 }
 
 fn calls<'a>(accounts: &'a [&'a str]) -> Events<'a> {
     Events { name: "CHANNEL_CREATE", accounts, calls: &[] }
+}
+
+fn print(name: &str, ours: Vec<Measured>, floor: Vec<Measured>) {
+    let (ours, floor) = (Measured::middle(ours), Measured::middle(floor));
+    row(&format!("{name}: floor"), &floor);
+    row(&format!("{name}: hookswitch"), &ours);
+    ratio(&ours, &floor);
 }
 
 fn row(name: &str, measured: &Measured) {
