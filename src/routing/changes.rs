@@ -93,7 +93,7 @@ impl Registry {
         self.discarded(committed.discarded);
         if let Some(entry) = self.hooks.remove(id) {
             self.parts.bindings.release(&bindings(&entry.hook));
-            entry.addr.do_send(Discard);
+            self.end(&entry);
         }
         self.count_hooks();
     }

@@ -15,10 +15,11 @@ use super::hooks::{Entry, bindings};
 use super::registry::Registry;
 use crate::ids::HookId;
 use crate::metrics::ActorKind;
-use crate::store::{StoreError, Target};
+use crate::store::{StoreError, Target, Write};
 use crate::webhook::actor::{Backlog, WebhookActor};
 use crate::webhook::context::Figures;
 use crate::webhook::hook::Hook;
+use crate::webhook::messages::Discard;
 use crate::webhook::retry::FailureWindow;
 
 /// How long to leave a store alone that could not tell what it has.
@@ -133,6 +134,15 @@ impl Registry {
         if let Some(entry) = self.entry_mut(id) {
             entry.addr = addr;
             entry.reviving = false;
+        }
+    }
+
+    /// The hook was deleted from the store. Its actor, which ends, sees to what came there since; one that is dead cannot.
+    pub(super) fn end(&self, entry: &Entry) {
+        if entry.addr.connected() {
+            entry.addr.do_send(Discard);
+        } else {
+            self.parts.store.write(vec![Write::DeleteHook(entry.hook.id)]);
         }
     }
 

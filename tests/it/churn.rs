@@ -184,8 +184,13 @@ impl Scene {
                 owed.iter().filter(|number| !counts.get(path).is_some_and(|got| got.contains_key(*number))).collect();
             assert!(missing.is_empty(), "{path} did not get {missing:?}");
         }
+        for account in [self.child, self.parent] {
+            let deleted = self.app.call(Method::DELETE, &format!("/v2/accounts/{account}"), None).await;
+            assert_eq!(deleted.status, 200, "{}", deleted.body);
+        }
         self.app.stop().await;
         assert_eq!(self.app.hooks_with_deliveries_on_disk(), 0, "what deleted hooks had is deleted");
+        assert_eq!(self.app.attempts_on_disk(), 0, "what deleted hooks did is deleted");
     }
 }
 
@@ -208,7 +213,8 @@ fn event(account: AccountId, number: usize) -> Value {
 
 #[actix_web::test]
 async fn stable_hooks_get_every_posted_event_once_while_others_come_and_go() {
-    let scene = Scene::new(TestApp::spawn().await).await;
+    let app = TestApp::with(|config| config.webhooks.log_successful_attempts = true).await;
+    let scene = Scene::new(app).await;
     let publishing = async { tokio::join!(scene.publish_over_http(), scene.publish_over_http()) };
     tokio::join!(publishing, scene.edit(), scene.churn_all(Owed::WhatWasTaken));
     assert!(!scene.owed.borrow().values().all(Vec::is_empty), "no hook lived long enough to show anything");
@@ -223,6 +229,7 @@ async fn stable_hooks_get_every_published_event_once_while_bindings_come_and_go(
         config.channels.track = false;
         config.amqp.queue = "churn".into();
         config.webhooks.threads = 2;
+        config.webhooks.log_successful_attempts = true;
     })
     .await;
     eventually("the broker is consumed", async || app.get("/readyz").await.status == 200).await;

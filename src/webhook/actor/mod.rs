@@ -298,10 +298,10 @@ impl WebhookActor {
         if !self.discarded || self.committing > 0 {
             return;
         }
-        let left = self.figures.pending() > 0;
         self.figures.forget_pending();
-        // What came to the store after the hook was deleted there. One-off hooks come again under the same id.
-        if left && self.target == Target::RegisteredHook {
+        // What came to the store after the hook was deleted there: deliveries, attempts, failures. One-off hooks come
+        // again under the same id.
+        if self.target == Target::RegisteredHook {
             self.shared.store.write(vec![Write::DeleteHook(self.id())]);
         }
         ctx.stop();

@@ -12,7 +12,7 @@ use hookswitch::auth::keys::NodeIdentity;
 use hookswitch::auth::tokens::Tokens;
 use hookswitch::config::Config;
 use hookswitch::ids::AccountId;
-use hookswitch::store::{Store, StoreSettings};
+use hookswitch::store::{Loaded, Store, StoreSettings};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -126,6 +126,15 @@ impl TestApp {
 
     /// How many hooks have deliveries in the store, hooks that are gone included. The server must be stopped.
     pub fn hooks_with_deliveries_on_disk(&self) -> usize {
+        self.open_store().1.pending.len()
+    }
+
+    /// The same for logged attempts.
+    pub fn attempts_on_disk(&self) -> u64 {
+        self.open_store().0.stats().attempts
+    }
+
+    fn open_store(&self) -> (Store, Loaded) {
         let (config, webhooks) = (&self.config.store, &self.config.webhooks);
         let settings = StoreSettings {
             cache_bytes: config.cache_bytes,
@@ -139,8 +148,7 @@ impl TestApp {
             attempts_max: webhooks.attempts_max,
             attempts_hours: webhooks.attempts_hours,
         };
-        let (_store, loaded) = Store::open(self.data.path(), settings).unwrap();
-        loaded.pending.len()
+        Store::open(self.data.path(), settings).unwrap()
     }
 
     pub fn data_dir(&self) -> &std::path::Path {
