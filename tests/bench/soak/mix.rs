@@ -250,7 +250,9 @@ impl Mix {
             Ok(answer) => Some(answer),
             Err(error) => {
                 if self.counts.errors.get() == 0 {
-                    println!("{method} {path}: {error}");
+                    // Not all of it: an envelope holds the token that was shown.
+                    let shown = if error.is_object() { &error["message"] } else { &error };
+                    println!("{method} {path}: {shown} {}", error["data"]);
                 }
                 add(&self.counts.errors, 1);
                 None
