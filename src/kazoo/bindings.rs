@@ -1,4 +1,4 @@
-//! Which events a hook takes: as AMQP bindings of the webhook queue, and as patterns over [`Kind::topic`].
+//! Which events a hook takes: as AMQP bindings of the webhook queue, and as a set of topics.
 //!
 //! Called when a hook is registered; sockets bind the rows of the table by the same rules. Both are as narrow as the hook allows: a busy switch changes thousands of
 //! documents a minute that no hook can ask for. `custom_data` is expected to be validated; a hook that names nothing
@@ -10,6 +10,7 @@ use crate::kazoo::kind::Kind;
 use crate::kazoo::notifications::{self, NotificationRow};
 use crate::kazoo::selection::{Choice, Take, takes};
 use crate::kazoo::table::{KindRule, OFFNET, ROWS, Row, Word};
+use crate::kazoo::topics::Topics;
 
 /// A binding of a queue of ours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,9 +39,9 @@ pub fn hook_bindings(hook: &str, custom_data: &Object) -> Vec<Binding> {
     takes(hook, custom_data).iter().flat_map(bindings).collect()
 }
 
-/// Patterns (`*` is one word) that together match the topics of exactly the events that the hook takes.
-pub fn hook_patterns(hook: &str, custom_data: &Object) -> Vec<String> {
-    takes(hook, custom_data).iter().flat_map(patterns).collect()
+/// Exactly the kinds of event that the hook takes.
+pub fn hook_topics(hook: &str, custom_data: &Object) -> Topics {
+    takes(hook, custom_data).iter().flat_map(kinds).collect()
 }
 
 fn bindings(take: &Take) -> Vec<Binding> {
@@ -55,19 +56,15 @@ fn bindings(take: &Take) -> Vec<Binding> {
     }
 }
 
-fn patterns(take: &Take) -> Vec<String> {
+fn kinds(take: &Take) -> Vec<Kind> {
     match take {
-        Take::Kinds(hook_id) => {
-            let mut topics: Vec<_> = rows_of(hook_id).map(|(_, kind)| kind.topic()).collect();
-            // Two rows of one kind are neighbours.
-            topics.dedup();
-            topics
-        }
+        Take::Kinds(hook_id) => rows_of(hook_id).map(|(_, kind)| kind).collect(),
         Take::Objects { action, object_type } => {
-            vec![format!("object.{}.{}", action.pattern(), object_type.pattern())]
+            let of_action = |action| object_type.names().map(move |object_type| Kind::Object { action, object_type });
+            action.names().flat_map(of_action).collect()
         }
-        Take::EveryNotification => vec!["notifications.*".into()],
-        Take::Notification(row) => vec![Kind::Notification(row).topic()],
+        Take::EveryNotification => notifications::ROWS.iter().map(Kind::Notification).collect(),
+        Take::Notification(row) => vec![Kind::Notification(row)],
     }
 }
 
@@ -107,43 +104,42 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{channel_bindings, hook_bindings, hook_patterns, one_off_binding};
+    use super::{channel_bindings, hook_bindings, hook_topics, one_off_binding};
     use crate::kazoo::Object;
     use crate::kazoo::classify::classify;
     use crate::kazoo::head::Head;
     use crate::kazoo::notifications;
     use crate::kazoo::routing::routing;
     use crate::kazoo::table::{OBJECT_TYPES, ROWS};
+    use crate::kazoo::topics::Topic;
 
     fn object(value: Value) -> Object {
         serde_json::from_value(value).unwrap()
     }
 
     #[track_caller]
-    fn check(hook: &str, custom_data: Value, keys: &[&str], patterns: &[&str]) {
+    fn check(hook: &str, custom_data: Value, keys: &[&str]) {
         let custom_data = object(custom_data);
         let found: Vec<_> = hook_bindings(hook, &custom_data)
             .into_iter()
             .map(|binding| format!("{} {}", binding.exchange, binding.routing_key))
             .collect();
         assert_eq!(found, keys, "{hook}");
-        assert_eq!(hook_patterns(hook, &custom_data), patterns, "{hook}");
     }
 
     #[test]
     fn each_hook_id_is_bound_narrowly() {
         let none = || json!({});
-        check("channel_create", none(), &["callevt call.CHANNEL_CREATE.*"], &["call.CHANNEL_CREATE"]);
-        check("channel_answer", none(), &["callevt call.CHANNEL_ANSWER.*"], &["call.CHANNEL_ANSWER"]);
-        check("channel_bridge", none(), &["callevt call.CHANNEL_BRIDGE.*"], &["call.CHANNEL_BRIDGE"]);
+        check("channel_create", none(), &["callevt call.CHANNEL_CREATE.*"]);
+        check("channel_answer", none(), &["callevt call.CHANNEL_ANSWER.*"]);
+        check("channel_bridge", none(), &["callevt call.CHANNEL_BRIDGE.*"]);
         let keys = ["callevt call.CHANNEL_DESTROY.*", "callevt call.CHANNEL_DISCONNECTED.*"];
-        check("channel_destroy", none(), &keys, &["call.CHANNEL_DESTROY"]);
+        check("channel_destroy", none(), &keys);
         let keys = ["callevt call.PARK_PARKED.*", "callevt call.PARK_RETRIEVED.*", "callevt call.PARK_ABANDONED.*"];
-        let patterns = ["parking.PARK_PARKED", "parking.PARK_RETRIEVED", "parking.PARK_ABANDONED"];
-        check("parking", none(), &keys, &patterns);
-        check("sms", none(), &["im sms.inbound.offnet.*"], &["sms.inbound.offnet"]);
-        check("mms", none(), &["im mms.inbound.offnet.*"], &["mms.inbound.offnet"]);
-        check("fax", none(), &[], &[]);
+        check("parking", none(), &keys);
+        check("sms", none(), &["im sms.inbound.offnet.*"]);
+        check("mms", none(), &["im mms.inbound.offnet.*"]);
+        check("fax", none(), &[]);
     }
 
     #[test]
@@ -160,38 +156,35 @@ mod tests {
     #[test]
     fn objects_are_bound_by_action_and_type() {
         let custom = json!({"action": "doc_edited", "type": "user"});
-        check("object", custom, &["configuration doc_edited.*.user.*"], &["object.doc_edited.user"]);
+        check("object", custom, &["configuration doc_edited.*.user.*"]);
         let keys = [
             "configuration doc_created.*.fax.*",
             "configuration doc_edited.*.fax.*",
             "configuration doc_deleted.*.fax.*",
         ];
-        check("object", json!({"action": "all", "type": "fax"}), &keys, &["object.*.fax"]);
+        check("object", json!({"action": "all", "type": "fax"}), &keys);
         let keys = OBJECT_TYPES.map(|name| format!("configuration doc_deleted.*.{name}.*"));
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
-        check("object", json!({"action": "doc_deleted", "type": "all"}), &keys, &["object.doc_deleted.*"]);
+        check("object", json!({"action": "doc_deleted", "type": "all"}), &keys);
         assert_eq!(hook_bindings("object", &object(json!({"action": "all", "type": "all"}))).len(), 30);
         for bad in [json!({}), json!({"action": "all"}), json!({"action": "all", "type": "cdr"}), json!({"type": 1})] {
-            check("object", bad, &[], &[]);
+            check("object", bad, &[]);
         }
     }
 
     #[test]
     fn notifications_are_bound_by_name_and_older_ids_name_theirs() {
         let keys = ["notifications notifications.account.new"];
-        check("notifications", json!({"type": "new_account"}), &keys, &["notifications.new_account"]);
+        check("notifications", json!({"type": "new_account"}), &keys);
         assert_eq!(hook_bindings("notifications", &object(json!({"type": "all"}))).len(), notifications::ROWS.len());
-        assert_eq!(hook_patterns("notifications", &object(json!({"type": "all"}))), ["notifications.*"]);
-        check("notifications", json!({"type": "skel"}), &[], &[]);
-        check("notifications", json!({}), &[], &[]);
+        check("notifications", json!({"type": "skel"}), &[]);
+        check("notifications", json!({}), &[]);
         let keys = ["notifications notifications.fax.inbound", "notifications notifications.fax.inbound_error"];
-        let patterns = ["notifications.inbound_fax", "notifications.inbound_fax_error"];
-        check("inbound_fax", json!({}), &keys, &patterns);
+        check("inbound_fax", json!({}), &keys);
         let keys = ["notifications notifications.fax.outbound", "notifications notifications.fax.outbound_error"];
-        let patterns = ["notifications.outbound_fax", "notifications.outbound_fax_error"];
-        check("outbound_fax", json!({}), &keys, &patterns);
+        check("outbound_fax", json!({}), &keys);
         let keys = ["notifications notifications.webhook.callflow"];
-        check("callflow", json!({}), &keys, &["notifications.webhook"]);
+        check("callflow", json!({}), &keys);
         assert_eq!(hook_bindings("callflow", &object(json!({}))), [one_off_binding()]);
     }
 
@@ -228,24 +221,23 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_is_bound_to_exactly_the_events_that_its_patterns_match() {
+    fn a_hook_is_bound_to_exactly_the_events_of_its_topics() {
         for (hook, custom_data) in hooks() {
             let bindings = hook_bindings(hook, &custom_data);
-            let patterns = hook_patterns(hook, &custom_data);
+            let topics = hook_topics(hook, &custom_data);
             assert_eq!(bindings.iter().collect::<HashSet<_>>().len(), bindings.len(), "{hook} binds twice");
             for head in heads() {
                 let kind = classify(&head).unwrap();
                 let (exchange, key) = routing(&head).unwrap();
-                let topic = kind.topic();
                 let bound = bindings.iter().any(|one| one.exchange == exchange && matches(&one.routing_key, &key));
-                let matched = patterns.iter().any(|pattern| matches(pattern, &topic));
-                assert_eq!(bound, matched, "{hook} {custom_data:?} {key} {topic}");
+                let taken = Topic::of(kind).is_some_and(|topic| topics.contains(topic));
+                assert_eq!(bound, taken, "{hook} {custom_data:?} {key} {kind:?}");
                 assert!(
-                    !matched || kind.hook_id().is_some_and(|id| id == hook || hook == "all"),
-                    "{hook} takes {topic}"
+                    !taken || kind.hook_id().is_some_and(|id| id == hook || hook == "all"),
+                    "{hook} takes {kind:?}"
                 );
                 if hook == "all" {
-                    assert_eq!(matched, kind.hook_id().is_some(), "{topic}");
+                    assert_eq!(taken, kind.hook_id().is_some(), "{kind:?}");
                 }
             }
         }

@@ -65,65 +65,63 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(category: &str, name: &str, kind: Kind, topic: &str, exchange: &str, routing_key: &str) {
+    fn check(category: &str, name: &str, kind: Kind, exchange: &str, routing_key: &str) {
         let head = head(category, name);
         assert_eq!(classify(&head), Some(kind));
-        assert_eq!(kind.topic(), topic);
         assert_eq!(routing(&head), Some((exchange, routing_key.to_owned())));
     }
 
     #[test]
-    fn every_row_has_its_kind_topic_and_routing_key() {
+    fn every_row_has_its_kind_and_routing_key() {
         let calls = [
-            ("CHANNEL_CREATE", Kind::ChannelCreate, "call.CHANNEL_CREATE"),
-            ("CHANNEL_ANSWER", Kind::ChannelAnswer, "call.CHANNEL_ANSWER"),
-            ("CHANNEL_BRIDGE", Kind::ChannelBridge, "call.CHANNEL_BRIDGE"),
-            ("CHANNEL_DESTROY", Kind::ChannelDestroy, "call.CHANNEL_DESTROY"),
-            ("CHANNEL_DISCONNECTED", Kind::ChannelDestroy, "call.CHANNEL_DESTROY"),
-            ("CHANNEL_HOLD", Kind::ChannelHold, "call.CHANNEL_HOLD"),
-            ("CHANNEL_UNHOLD", Kind::ChannelUnhold, "call.CHANNEL_UNHOLD"),
-            ("PARK_PARKED", Kind::Parking(Parking::Parked), "parking.PARK_PARKED"),
-            ("PARK_RETRIEVED", Kind::Parking(Parking::Retrieved), "parking.PARK_RETRIEVED"),
-            ("PARK_ABANDONED", Kind::Parking(Parking::Abandoned), "parking.PARK_ABANDONED"),
+            ("CHANNEL_CREATE", Kind::ChannelCreate),
+            ("CHANNEL_ANSWER", Kind::ChannelAnswer),
+            ("CHANNEL_BRIDGE", Kind::ChannelBridge),
+            ("CHANNEL_DESTROY", Kind::ChannelDestroy),
+            ("CHANNEL_DISCONNECTED", Kind::ChannelDestroy),
+            ("CHANNEL_HOLD", Kind::ChannelHold),
+            ("CHANNEL_UNHOLD", Kind::ChannelUnhold),
+            ("PARK_PARKED", Kind::Parking(Parking::Parked)),
+            ("PARK_RETRIEVED", Kind::Parking(Parking::Retrieved)),
+            ("PARK_ABANDONED", Kind::Parking(Parking::Abandoned)),
         ];
-        for (name, kind, topic) in calls {
-            check("call_event", name, kind, topic, "callevt", &format!("call.{name}.a%2Eb%40c"));
+        for (name, kind) in calls {
+            check("call_event", name, kind, "callevt", &format!("call.{name}.a%2Eb%40c"));
         }
         for action in OBJECT_ACTIONS {
             let kind = Kind::Object { action, object_type: "user" };
             let key = format!("{action}.{DATABASE}-202601.user.id%2E1");
-            check("configuration", action, kind, &format!("object.{action}.user"), "configuration", &key);
+            check("configuration", action, kind, "configuration", &key);
         }
         for name in ["db_created", "db_edited", "db_deleted"] {
             let key = format!("{name}.{DATABASE}-202601.user.id%2E1");
-            check("configuration", name, Kind::OtherChange, "configuration.other", "configuration", &key);
+            check("configuration", name, Kind::OtherChange, "configuration", &key);
         }
-        check("sms", "inbound", Kind::Sms, "sms.inbound.offnet", "im", "sms.inbound.offnet.msg+1");
-        check("mms", "inbound", Kind::Mms, "mms.inbound.offnet", "im", "mms.inbound.offnet.msg+1");
-        check("sms", "outbound", Kind::OtherMessage, "message.other", "im", "sms.outbound.offnet.msg+1");
-        check("mms", "outbound", Kind::OtherMessage, "message.other", "im", "mms.outbound.offnet.msg+1");
-        check("fax", "status", Kind::FaxStatus, "fax.status", "faxes", &format!("fax.status.{ACCOUNT}.job%2E1"));
+        check("sms", "inbound", Kind::Sms, "im", "sms.inbound.offnet.msg+1");
+        check("mms", "inbound", Kind::Mms, "im", "mms.inbound.offnet.msg+1");
+        check("sms", "outbound", Kind::OtherMessage, "im", "sms.outbound.offnet.msg+1");
+        check("mms", "outbound", Kind::OtherMessage, "im", "mms.outbound.offnet.msg+1");
+        check("fax", "status", Kind::FaxStatus, "faxes", &format!("fax.status.{ACCOUNT}.job%2E1"));
         let key = format!("conference.event.add-member.{ACCOUNT}.conf.a%2Eb%40c");
-        check("conference", "event", Kind::ConferenceEvent, "conference.event", "conference", &key);
+        check("conference", "event", Kind::ConferenceEvent, "conference", &key);
         let key = "conference.command.conf";
-        check("conference", "command", Kind::ConferenceCommand, "conference.command", "conference", key);
+        check("conference", "command", Kind::ConferenceCommand, "conference", key);
         let key = "dialog.pbx%2Eexample%2Ecom.a%2Eb%40c";
-        check("presence", "dialog_update", Kind::PresenceDialog, "presence.dialog", "presence", key);
+        check("presence", "dialog_update", Kind::PresenceDialog, "presence", key);
         let key = "update.pbx%2Eexample%2Ecom.a%2Eb%40c";
-        check("presence", "update", Kind::PresenceUpdate, "presence.update", "presence", key);
+        check("presence", "update", Kind::PresenceUpdate, "presence", key);
         let key = "mwi_updates.pbx%2Eexample%2Ecom.101";
-        check("presence", "mwi_update", Kind::PresenceMwi, "presence.mwi_updates", "presence", key);
+        check("presence", "mwi_update", Kind::PresenceMwi, "presence", key);
         let key = "metaflow.action.a%2Eb%40c.hangup";
-        check("metaflow", "action", Kind::MetaflowAction, "metaflow.action", "metaflow", key);
-        check("metaflow", "flow", Kind::MetaflowFlow, "metaflow.flow", "metaflow", "metaflow.flow.a%2Eb%40c");
+        check("metaflow", "action", Kind::MetaflowAction, "metaflow", key);
+        check("metaflow", "flow", Kind::MetaflowFlow, "metaflow", "metaflow.flow.a%2Eb%40c");
     }
 
     #[test]
-    fn every_notification_has_its_kind_topic_and_routing_key() {
+    fn every_notification_has_its_kind_and_routing_key() {
         for row in &notifications::ROWS {
-            let topic = format!("notifications.{}", row.name);
             let kind = Kind::Notification(row);
-            check("notification", row.name, kind, &topic, "notifications", &row.routing_key());
+            check("notification", row.name, kind, "notifications", &row.routing_key());
             assert_eq!(kind.hook_id(), Some("notifications"));
         }
     }

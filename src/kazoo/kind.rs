@@ -80,34 +80,4 @@ impl Kind {
     pub fn is_admin_only(self) -> bool {
         matches!(self, Self::Notification(row) if row.admin_only())
     }
-
-    /// What an event of this kind is called in the patterns of hooks, words separated by dots.
-    pub fn topic(self) -> String {
-        match self {
-            Self::ChannelCreate => "call.CHANNEL_CREATE".into(),
-            Self::ChannelAnswer => "call.CHANNEL_ANSWER".into(),
-            Self::ChannelBridge => "call.CHANNEL_BRIDGE".into(),
-            Self::ChannelDestroy => "call.CHANNEL_DESTROY".into(),
-            Self::ChannelHold => "call.CHANNEL_HOLD".into(),
-            Self::ChannelUnhold => "call.CHANNEL_UNHOLD".into(),
-            Self::Parking(Parking::Parked) => "parking.PARK_PARKED".into(),
-            Self::Parking(Parking::Retrieved) => "parking.PARK_RETRIEVED".into(),
-            Self::Parking(Parking::Abandoned) => "parking.PARK_ABANDONED".into(),
-            Self::Object { action, object_type } => format!("object.{action}.{object_type}"),
-            // Not `object.…`: `object.*.*` has to mean the listed types only.
-            Self::OtherChange => "configuration.other".into(),
-            Self::Notification(row) => format!("notifications.{}", row.name),
-            Self::Sms => "sms.inbound.offnet".into(),
-            Self::Mms => "mms.inbound.offnet".into(),
-            Self::OtherMessage => "message.other".into(),
-            Self::FaxStatus => "fax.status".into(),
-            Self::ConferenceEvent => "conference.event".into(),
-            Self::ConferenceCommand => "conference.command".into(),
-            Self::PresenceDialog => "presence.dialog".into(),
-            Self::PresenceUpdate => "presence.update".into(),
-            Self::PresenceMwi => "presence.mwi_updates".into(),
-            Self::MetaflowAction => "metaflow.action".into(),
-            Self::MetaflowFlow => "metaflow.flow".into(),
-        }
-    }
 }

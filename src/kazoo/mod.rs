@@ -7,7 +7,7 @@
 //! - [`database`], [`owner`]: whose it is
 //! - [`segment`], [`routing`]: where it would be published
 //! - [`normalise`], [`coerce`], [`fields`], [`needed`], [`payload`]: what a hook is sent
-//! - `selection`, [`bindings`]: which events a hook takes
+//! - `selection`, [`topics`], [`bindings`]: which events a hook takes
 //! - [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
 //! - [`rewrite`]: what a socket is sent
 //! - [`catalogue`]: the hooks on offer, and sample payloads
@@ -35,6 +35,7 @@ pub mod segment;
 mod selection;
 mod skim;
 pub mod table;
+pub mod topics;
 
 use serde_json::{Map, Value};
 

@@ -81,9 +81,4 @@ impl Choice {
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         self.list.iter().copied().filter(move |one| self.chosen.is_none_or(|chosen| chosen == *one))
     }
-
-    /// A word of a pattern.
-    pub fn pattern(self) -> &'static str {
-        self.chosen.unwrap_or("*")
-    }
 }

@@ -18,6 +18,7 @@ use crate::kazoo::needed::needed_fields;
 use crate::kazoo::owner::{Owner, Ownerless, owner};
 use crate::kazoo::payload::payload;
 use crate::kazoo::table::exchanges;
+use crate::kazoo::topics::Topic;
 use crate::metrics::EventResult;
 use crate::store::{Committed, DeliveryKey, Target, Write};
 use crate::webhook::job::Job;
@@ -124,17 +125,14 @@ impl Registry {
     fn find(&mut self, kind: Kind, event: &Event, account: AccountId) -> Vec<HookId> {
         let mut found = std::mem::take(&mut self.found);
         found.clear();
-        if kind.hook_id().is_none() {
+        let Some(topic) = Topic::of(kind) else {
             return found;
-        }
-        let topic = kind.topic();
+        };
         let directory = self.parts.auth.directory();
-        self.hooks.find_own(account, &topic, &mut found);
+        self.hooks.find_own(account, topic, &mut found);
         for ancestor in directory.ancestors(account) {
-            self.hooks.find_of_descendants(ancestor.id, &topic, &mut found);
+            self.hooks.find_of_descendants(ancestor.id, topic, &mut found);
         }
-        found.sort_unstable();
-        found.dedup();
         let internal = is_internal_leg(&event.head);
         let mut fields = None;
         found.retain(|id| {

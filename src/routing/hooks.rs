@@ -1,6 +1,6 @@
 //! The hooks that the Registry knows, found by id, by account, and by account and topic.
 //!
-//! Only enabled hooks of an account are in its tries: what is not there gets no event.
+//! Only enabled hooks of an account are among its takers: what is not there gets no event.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use actix::Addr;
 
 use super::forest::FastMap;
-use super::pattern::Pattern;
 use super::respawn::Era;
-use super::trie::Trie;
+use super::takers::{Scope, Takers};
 use crate::ids::{AccountId, HookId};
-use crate::kazoo::bindings::{Binding, hook_bindings, hook_patterns};
+use crate::kazoo::bindings::{Binding, hook_bindings, hook_topics};
+use crate::kazoo::topics::Topic;
 use crate::store::Target;
 use crate::webhook::actor::WebhookActor;
 use crate::webhook::context::Figures;
@@ -35,9 +35,7 @@ pub struct Entry {
 struct AccountHooks {
     /// Ordered by creation time, so that listings come out newest first.
     ids: BTreeSet<(u64, HookId)>,
-    own: Trie<HookId>,
-    /// Those that want the events of sub-accounts too.
-    of_descendants: Trie<HookId>,
+    takers: Takers,
 }
 
 #[derive(Default)]
@@ -102,17 +100,17 @@ impl Hooks {
         Some(entry)
     }
 
-    /// Appends the enabled hooks of the account whose patterns match; a hook may come up more than once.
-    pub fn find_own(&self, account: AccountId, topic: &str, found: &mut Vec<HookId>) {
+    /// Appends the enabled hooks of the account that take such an event, each once.
+    pub fn find_own(&self, account: AccountId, topic: Topic, found: &mut Vec<HookId>) {
         if let Some(hooks) = self.accounts.get(&account) {
-            hooks.own.find(topic, found);
+            hooks.takers.find_own(topic, found);
         }
     }
 
     /// The same for hooks of an ancestor that take the events of its sub-accounts.
-    pub fn find_of_descendants(&self, ancestor: AccountId, topic: &str, found: &mut Vec<HookId>) {
+    pub fn find_of_descendants(&self, ancestor: AccountId, topic: Topic, found: &mut Vec<HookId>) {
         if let Some(hooks) = self.accounts.get(&ancestor) {
-            hooks.of_descendants.find(topic, found);
+            hooks.takers.find_of_descendants(topic, found);
         }
     }
 
@@ -123,12 +121,7 @@ impl Hooks {
             self.disabled += 1;
             return;
         }
-        for pattern in patterns(hook) {
-            hooks.own.insert(&pattern, hook.id);
-            if hook.include_subaccounts {
-                hooks.of_descendants.insert(&pattern, hook.id);
-            }
-        }
+        hooks.takers.insert(hook.id, hook_topics(&hook.hook, &hook.custom_data), scope(hook));
     }
 
     fn unindex(&mut self, hook: &Hook) {
@@ -137,20 +130,15 @@ impl Hooks {
         };
         hooks.ids.remove(&(hook.created_ms, hook.id));
         self.disabled -= usize::from(!hook.enabled);
-        for pattern in patterns(hook) {
-            hooks.own.remove(&pattern, hook.id);
-            hooks.of_descendants.remove(&pattern, hook.id);
-        }
+        hooks.takers.remove(hook.id, hook_topics(&hook.hook, &hook.custom_data), scope(hook));
         if hooks.ids.is_empty() {
             self.accounts.remove(&hook.account);
         }
     }
 }
 
-/// Ours, not a client's, so that one that does not parse is a mistake of this program; it then matches nothing.
-fn patterns(hook: &Hook) -> Vec<Pattern> {
-    let texts = hook_patterns(&hook.hook, &hook.custom_data);
-    texts.iter().filter_map(|text| Pattern::parse(text).ok()).collect()
+fn scope(hook: &Hook) -> Scope {
+    if hook.include_subaccounts { Scope::AccountAndDescendants } else { Scope::Account }
 }
 
 /// What the broker has to send for this hook: nothing while it is disabled.

@@ -1,11 +1,12 @@
 //! Which hooks and which sockets an event goes to.
 //!
-//! [`pattern`] and [`trie`] are pure; [`registry`] is the actor that owns the hooks (`events` is the way of an event
-//! through it, `changes` that of a changed hook, `answers` what it tells, `one_offs` are the hooks that nobody registered,
-//! `sessions` is its side towards sockets, `live` what it knows of live calls); [`bindings`] counts what is needed from the
-//! broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and a
-//! conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded. [`subscriptions`] are which sessions an event goes
-//! to, in tries that [`forest`] keeps together; `listeners` are those sessions, [`history`] is what they may have missed.
+//! [`registry`] is the actor that owns the `hooks`, of which the [`takers`] get an event (`events` is its way through
+//! it, `changes` that of a changed hook, `answers` what it tells, `one_offs` are the hooks that nobody registered,
+//! `sessions` is its side towards sockets, `live` what it knows of live calls); [`bindings`] counts what is needed from
+//! the broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and
+//! a conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded.
+//! [`subscriptions`] are which sessions an event goes to, by [`pattern`]s in tries that [`forest`] keeps together;
+//! `listeners` are those sessions, [`history`] is what they may have missed.
 
 mod answers;
 pub mod bindings;
@@ -31,4 +32,4 @@ pub mod registry;
 mod respawn;
 mod sessions;
 pub mod subscriptions;
-pub mod trie;
+pub mod takers;

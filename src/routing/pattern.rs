@@ -56,7 +56,7 @@ impl Pattern {
         Self(kept.into())
     }
 
-    /// Whether it matches a key. For many patterns there is the trie.
+    /// Whether it matches a key. For many patterns there is the forest.
     pub fn matches(&self, key: &str) -> bool {
         let words: Vec<&str> = key.split('.').collect();
         matches(&self.0, &words)
