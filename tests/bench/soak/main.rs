@@ -30,7 +30,7 @@ const MINUTES: f64 = 10.0;
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
 /// Where the server differs from its defaults: bounds that a day would reach are reached within the warm-up.
-const SETTINGS: [(&str, &str); 10] = [
+const SETTINGS: [(&str, &str); 11] = [
     ("AMQP__QUEUE", QUEUE),
     ("AMQP__QUEUE_TYPE", "classic"),
     ("AMQP__RECONNECT_MIN_MS", "100"),
@@ -40,6 +40,7 @@ const SETTINGS: [(&str, &str); 10] = [
     ("WEBHOOKS__DEAD_MAX", "100"),
     ("WEBHOOKS__ATTEMPTS_MAX", "50"),
     ("WEBHOOKS__CALLS_MAX", "10000"),
+    ("CHANNELS__MAX", "10000"),
     ("WEBHOOKS__IDLE_MS", "1000"),
 ];
 
