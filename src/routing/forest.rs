@@ -15,6 +15,7 @@ use super::pattern::{Pattern, Word};
 
 /// Fast for short keys, and seeded: clients choose the words.
 pub type FastMap<K, V> = HashMap<K, V, RandomState>;
+pub type FastSet<T> = HashSet<T, RandomState>;
 
 /// A place for a value: the end of one pattern in one of the tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub struct Forest<R, V> {
     edges: HashTable<u32>,
     hashes: RandomState,
     /// Each word once: most accounts have the same few, which are in the cache then.
-    words: HashSet<Arc<str>, RandomState>,
+    words: FastSet<Arc<str>>,
     nodes: Slab<Node<V>>,
 }
 
@@ -59,7 +60,7 @@ impl<R, V> Default for Forest<R, V> {
             roots: FastMap::default(),
             edges: HashTable::new(),
             hashes: RandomState::default(),
-            words: HashSet::default(),
+            words: FastSet::default(),
             nodes: Slab::new(),
         }
     }
