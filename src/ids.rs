@@ -3,6 +3,7 @@
 //! They are parsed once at the edge; a value of one of these types is always valid.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,8 +16,15 @@ pub struct BadId(pub String);
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub struct $name([u8; 16]);
+
+        /// As the one number that it is: as bytes it would be hashed piece by piece, with its length.
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                state.write_u128(u128::from_ne_bytes(self.0));
+            }
+        }
 
         impl $name {
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
