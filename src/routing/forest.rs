@@ -32,7 +32,9 @@ pub struct Forest<R, V> {
     nodes: Slab<Node<V>>,
 }
 
+/// A cache line of its own for each: to fetch them is what a look-up among many accounts takes its time for.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Node<V> {
     parent: u32,
     via: Via,
