@@ -52,14 +52,18 @@ impl Registry {
         let account = match self.resolve(kind, &event) {
             Ok(account) => account,
             Err(reason) => {
-                debug!("event {} ({}) goes to nobody: {reason:?}", event.id, event.routing_key);
+                debug!("event {} ({}) is nobody's: {reason:?}", event.id, event.routing_key);
+                // Commands never name an account, so that whoever may see everything sees those of every conference.
+                if reason == EventResult::UnknownConference && audience.has_sockets() {
+                    self.route_to_sockets(kind, &event, None);
+                }
                 return reason;
             }
         };
         let mut result = EventResult::Unwanted;
         if audience.has_sockets() {
             self.learn_of_call(kind, &event, account);
-            if self.route_to_sockets(kind, &event, account) {
+            if self.route_to_sockets(kind, &event, Some(account)) {
                 result = EventResult::Routed;
             }
         }

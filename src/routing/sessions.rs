@@ -25,8 +25,9 @@ use crate::websocket::protocol::event::{EventBody, Gap, Position};
 use crate::websocket::protocol::request::Resume;
 
 impl Registry {
-    /// Gives the event to the sessions that subscribed to it; whether there was one.
-    pub(super) fn route_to_sockets(&mut self, kind: Kind, event: &Event, account: AccountId) -> bool {
+    /// Gives the event to the sessions that subscribed to it; whether there was one. What is nobody's goes only to those
+    /// who see everything.
+    pub(super) fn route_to_sockets(&mut self, kind: Kind, event: &Event, account: Option<AccountId>) -> bool {
         if self.listeners.is_empty() && self.histories.is_empty() {
             return false;
         }
@@ -38,13 +39,13 @@ impl Registry {
         sent
     }
 
-    fn send_to_sockets(&mut self, kind: Kind, event: &Event, account: AccountId, topic: &str) -> bool {
-        let wanted = self.listeners.find(Some(account), topic);
-        let history = self.histories.get_mut(&account);
+    fn send_to_sockets(&mut self, kind: Kind, event: &Event, account: Option<AccountId>, topic: &str) -> bool {
+        let wanted = self.listeners.find(account, topic);
+        let history = account.and_then(|account| self.histories.get_mut(&account));
         if !wanted && history.is_none() {
             return false;
         }
-        let key = routing_key(kind, Some(account), &event.head, &event.routing_key);
+        let key = routing_key(kind, account, &event.head, &event.routing_key);
         let name = event.head.event_name.as_deref().unwrap_or_default();
         let body = Arc::new(EventBody::new(name, &key, event.body()));
         let history = history.map(|history| {

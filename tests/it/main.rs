@@ -24,6 +24,7 @@ mod http_webhooks;
 mod import;
 mod kinds;
 mod live;
+mod live_matrix;
 mod live_queue;
 mod many_hooks;
 mod one_off;
