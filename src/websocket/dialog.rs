@@ -113,7 +113,7 @@ impl Dialog {
 
     fn authenticate(&mut self, frame: &Frame, link: &mut Link<'_, Self>) -> Result<AccountId, Refused> {
         if let Some(token) = &frame.auth_token {
-            let change = self.login.show(&self.shared.auth, token).map_err(|error| vec![error])?;
+            let change = self.login.show(&self.shared.auth, token, now_ms()).map_err(|error| vec![error])?;
             self.logged_in(change, link)?;
         }
         match self.login.caller() {

@@ -1,5 +1,6 @@
 //! Whether a socket is authenticated, as whom, and until when. Pure but for the look at a token.
 
+use crate::auth::tokens::TokenError;
 use crate::auth::{Auth, AuthError, Caller};
 use crate::ids::AccountId;
 
@@ -44,9 +45,12 @@ impl Login {
         self.caller.is_some_and(|caller| caller.expires_ms <= now_ms)
     }
 
-    /// An error changes nothing.
-    pub fn show(&mut self, auth: &Auth, token: &str) -> Result<Change, String> {
+    /// An error changes nothing. The API takes an expired token for a few seconds more; a socket would be closed at once.
+    pub fn show(&mut self, auth: &Auth, token: &str, now_ms: u64) -> Result<Change, String> {
         let shown = auth.authenticate(token).map_err(|error| failure(&error))?;
+        if shown.expires_ms <= now_ms {
+            return Err(failure(&AuthError::Token(TokenError::Expired)));
+        }
         let change = match self.caller {
             None => Change::Authenticated,
             Some(present) if present.account != shown.account => return Err(OtherAccount.to_string()),

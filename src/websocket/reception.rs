@@ -6,6 +6,7 @@ use super::conversation::{Reception, Refusal, Upgrade};
 use super::dialog::{Dialog, Shared};
 use super::login::Login;
 use super::sockets::Sockets;
+use crate::event::now_ms;
 
 pub struct Desk {
     pub shared: Arc<Shared>,
@@ -17,7 +18,7 @@ impl Reception for Desk {
     fn receive(&self, upgrade: &Upgrade, sockets: &Arc<Sockets>) -> Result<Dialog, Refusal> {
         let mut login = Login::default();
         if let Some(token) = &upgrade.token {
-            login.show(&self.shared.auth, token).map_err(|_| Refusal::Token)?;
+            login.show(&self.shared.auth, token, now_ms()).map_err(|_| Refusal::Token)?;
         }
         // The place itself is taken when the socket is open.
         if let Some(account) = login.account()

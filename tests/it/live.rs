@@ -140,11 +140,21 @@ async fn a_socket_outlives_its_token_for_the_grace_and_no_longer() {
     let app = TestApp::with(|config| config.websockets.token_grace_ms = 100).await;
     let account = app.create_account("own", None).await;
     let mut client = WsClient::connect(app.socket_address).await;
-    client.subscribe(&app.short_token_for(account, Duration::from_secs(1)), &account.to_string(), CREATES).await;
+    let token = app.short_token_for(account, Duration::from_secs(1));
+    client.subscribe(&token, &account.to_string(), CREATES).await;
     let told = client.next().await;
     let text = told["data"]["errors"][0].as_str().unwrap();
     assert!(told["status"] == "error" && text.starts_with("failed to authenticate token"), "{told}");
     assert_eq!(client.expect_close().await, 4001);
+    let again = WsClient::try_connect(app.socket_address, &format!("/?auth_token={token}"), &[]).await;
+    assert_eq!(again.err(), Some(403));
+    let mut client = WsClient::connect(app.socket_address).await;
+    let told = client.subscribe(&token, &account.to_string(), CREATES).await;
+    assert_eq!(told["data"]["errors"], json!(["failed to authenticate token: the token has expired"]));
+    assert_eq!(
+        client.ask(&json!({"action": "ping"})).await["data"]["errors"],
+        json!(["authentication token required"])
+    );
 
     let mut client = WsClient::connect(app.socket_address).await;
     client.subscribe(&app.short_token_for(account, Duration::from_secs(1)), &account.to_string(), CREATES).await;
