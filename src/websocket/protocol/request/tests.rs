@@ -80,6 +80,16 @@ fn request_id_is_made_up_and_never_twice_the_same() {
 }
 
 #[test]
+fn numbers_for_ids_come_back_as_they_were_sent() {
+    for id in
+        ["7", "-1", "0.1", "0.12345678901234567", "4.60788819297545e236", "1795000000000.1234", "18446744073709551615"]
+    {
+        let found = Frame::parse(&format!(r#"{{"action":"ping","request_id":{id}}}"#)).request_id;
+        assert_eq!(found.as_f64().unwrap().to_bits(), id.parse::<f64>().unwrap().to_bits(), "{id}");
+    }
+}
+
+#[test]
 fn token_and_id_are_known_even_when_the_rest_is_wrong() {
     let found = Frame::parse(r#"{"action":"dance","auth_token":"t","request_id":"r","data":[]}"#);
     assert_eq!((found.auth_token.as_deref(), &found.request_id), (Some("t"), &json!("r")));
