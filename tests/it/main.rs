@@ -40,4 +40,5 @@ mod tenants;
 mod websocket_autobahn;
 mod websocket_frames;
 mod websocket_peers;
+mod websocket_requests;
 mod websocket_upgrade;
