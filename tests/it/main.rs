@@ -25,6 +25,7 @@ mod import;
 mod kinds;
 mod live;
 mod live_matrix;
+mod live_monster;
 mod live_queue;
 mod many_hooks;
 mod one_off;

@@ -1,8 +1,6 @@
-//! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app`, `bus` and
-//! `live` know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
-//! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app`, `bus`
-//! and `echo` know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the crate
-//! cannot hide in its tests.
+//! What the integration tests stand on: real receivers, real brokers, the real binary. Only `app`, `bus`, `live` and
+//! `echo` know the crate's own types beyond its ids, and `kazoo` where events are published, so that a mistake in the
+//! crate cannot hide in its tests.
 
 pub mod api;
 pub mod app;
@@ -16,6 +14,7 @@ pub mod endpoint;
 pub mod hook_server;
 pub mod kazoo;
 pub mod live;
+pub mod monster;
 pub mod operations;
 pub mod process;
 pub mod publisher;

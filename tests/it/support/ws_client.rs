@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use tokio_tungstenite::tungstenite::http::{HeaderName, HeaderValue, Request};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
@@ -33,6 +33,17 @@ impl WsClient {
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
         let connection = TcpStream::connect(server).await.unwrap();
+        Self::shake_hands(connection, request).await
+    }
+
+    /// `None` where nobody listens.
+    pub async fn connect_if_open(server: SocketAddr) -> Option<Self> {
+        let connection = TcpStream::connect(server).await.ok()?;
+        let request = format!("ws://{server}/").into_client_request().unwrap();
+        Some(Self::shake_hands(connection, request).await.unwrap())
+    }
+
+    async fn shake_hands(connection: TcpStream, request: Request<()>) -> Result<Self, u16> {
         let address = connection.local_addr().unwrap();
         match timeout(PATIENCE, client_async(request, connection)).await.expect("the answer to the handshake") {
             Ok((stream, _)) => Ok(Self { stream, address }),
@@ -51,6 +62,11 @@ impl WsClient {
 
     pub async fn send_message(&mut self, message: Message) {
         self.stream.send(message).await.unwrap();
+    }
+
+    /// As [`Self::send`], to whom may be gone.
+    pub async fn try_send(&mut self, request: &Value) -> bool {
+        self.stream.send(Message::text(request.to_string())).await.is_ok()
     }
 
     /// The next message as JSON; fails the test when none comes within [`PATIENCE`].
