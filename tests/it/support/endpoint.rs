@@ -63,6 +63,11 @@ impl Endpoint {
         self.calls(|_| true)
     }
 
+    /// How many different events of that call were here.
+    pub fn events_of(&self, call: &str) -> usize {
+        lock(&self.book).tallies.get(call).map_or(0, |tally| tally.event_ids.len())
+    }
+
     fn calls(&self, wanted: impl Fn(&Tally) -> bool) -> HashSet<String> {
         let book = lock(&self.book);
         book.tallies.iter().filter(|(_, tally)| wanted(tally)).map(|(call, _)| call.clone()).collect()
