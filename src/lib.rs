@@ -27,6 +27,8 @@ pub mod cli;
 pub mod config;
 pub mod event;
 mod faults;
+#[cfg(test)]
+mod fuzz;
 pub mod http;
 pub mod ids;
 pub mod kazoo;

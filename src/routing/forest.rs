@@ -242,10 +242,8 @@ fn split_word(key: &str) -> (&str, Option<&str>) {
 
 #[cfg(test)]
 mod tests {
-    use crate::routing::naive;
-    use proptest::prelude::*;
-
     use super::{Forest, Pattern};
+    use crate::routing::naive;
 
     #[track_caller]
     fn check(pattern: &str, key: &str, expected: bool) {
@@ -275,56 +273,5 @@ mod tests {
         check("*", "", true);
         check("a..b", "a..b", true);
         check("A", "a", false);
-    }
-
-    fn word() -> impl Strategy<Value = &'static str> {
-        prop_oneof![Just("a"), Just("b"), Just("*"), Just("#"), Just("")]
-    }
-
-    proptest! {
-        #[test]
-        fn forest_equals_the_naive_matcher_and_is_empty_after_churn(
-            patterns in prop::collection::vec((0..3u8, prop::collection::vec(word(), 1..6)), 1..20),
-            keys in prop::collection::vec(prop::collection::vec(prop_oneof![Just("a"), Just("b"), Just("")], 1..7), 1..10),
-        ) {
-            let mut forest: Forest<u8, Vec<usize>> = Forest::default();
-            let patterns: Vec<(u8, String)> = patterns.iter().map(|(root, words)| (*root, words.join("."))).collect();
-            let mut places = Vec::new();
-            for (value, (root, pattern)) in patterns.iter().enumerate() {
-                let place = forest.place(*root, &Pattern::parse(pattern).unwrap());
-                forest.value_mut(place).get_or_insert_default().push(value);
-                places.push((*root, place));
-            }
-            // In the middle of churn, and again when half of it is gone.
-            for gone in [0, patterns.len() / 2] {
-                for (value, (root, place)) in places.iter().copied().enumerate().take(gone) {
-                    let values = forest.value_mut(place).as_mut().unwrap();
-                    values.retain(|held| *held != value);
-                    if values.is_empty() {
-                        forest.remove(root, place);
-                    }
-                }
-                for key in keys.iter().map(|words| words.join(".")) {
-                    for root in 0..3 {
-                        let mut found = Vec::new();
-                        forest.find(&root, &key, &mut |values| found.extend_from_slice(values));
-                        found.sort_unstable();
-                        found.dedup();
-                        let expected: Vec<usize> = (gone..patterns.len())
-                            .filter(|i| patterns[*i].0 == root && naive::matches(&patterns[*i].1, &key))
-                            .collect();
-                        prop_assert_eq!(found, expected, "{}", key);
-                    }
-                }
-            }
-            for (value, (root, place)) in places.iter().copied().enumerate().skip(patterns.len() / 2) {
-                let values = forest.value_mut(place).as_mut().unwrap();
-                values.retain(|held| *held != value);
-                if values.is_empty() {
-                    forest.remove(root, place);
-                }
-            }
-            prop_assert!(forest.is_empty());
-        }
     }
 }

@@ -18,6 +18,8 @@ pub mod conferences;
 pub mod demand;
 mod events;
 pub mod forest;
+#[cfg(test)]
+mod fuzz;
 pub mod history;
 mod hooks;
 mod listeners;

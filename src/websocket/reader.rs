@@ -332,4 +332,8 @@ where
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
 mod tests;

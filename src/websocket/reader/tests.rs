@@ -1,5 +1,4 @@
 use bytes::Bytes;
-use proptest::prelude::*;
 
 use super::{Decoder, Incoming, Violation};
 
@@ -124,78 +123,4 @@ fn after_a_violation_only_the_close_is_told() {
         ],
         &[Err(Violation::TooLarge), Ok(Incoming::Close(None))],
     );
-}
-
-/// A whole message, cut into fragments of this size, with a ping after the first of them.
-fn fragmented(message: &str, size: usize) -> Vec<u8> {
-    let chunks: Vec<&[u8]> = message.as_bytes().chunks(size).collect();
-    let mut bytes = Vec::new();
-    for (at, chunk) in chunks.iter().enumerate() {
-        let opcode = u8::from(at == 0);
-        let fin = if at + 1 == chunks.len() { 0x80 } else { 0 };
-        bytes.extend(frame(fin | opcode, chunk));
-        if at == 0 && fin == 0 {
-            bytes.extend(frame(0x89, b"between"));
-        }
-    }
-    bytes
-}
-
-fn cut(bytes: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
-    let (mut rest, mut chunks) = (bytes, Vec::new());
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (chunk, after) = rest.split_at((*size).min(rest.len()));
-        chunks.push(chunk.to_vec());
-        rest = after;
-    }
-    chunks
-}
-
-/// Bytes that are likely to be frames, more or less.
-fn frame_like() -> impl Strategy<Value = Vec<u8>> {
-    let head = prop_oneof![
-        4 => prop::sample::select(vec![0x81u8, 0x82, 0x01, 0x02, 0x00, 0x80, 0x88, 0x89, 0x8a]),
-        1 => any::<u8>()
-    ];
-    let whole = (head, prop::collection::vec(prop_oneof![3 => 0x20u8..0x7f, 1 => any::<u8>()], 0..300))
-        .prop_map(|(first, payload)| frame(first, &payload));
-    prop_oneof![6 => whole, 1 => prop::collection::vec(any::<u8>(), 0..40)]
-}
-
-proptest! {
-    #[test]
-    fn cuts_make_no_difference(
-        frames in prop::collection::vec(frame_like(), 0..12),
-        sizes in prop::collection::vec(1usize..40, 1..8),
-    ) {
-        let bytes = frames.concat();
-        prop_assert_eq!(decode(cut(&bytes, &sizes)), decode([bytes]));
-    }
-
-    #[test]
-    fn arbitrary_bytes_end_in_order(
-        bytes in prop::collection::vec(any::<u8>(), 0..400),
-        sizes in prop::collection::vec(1usize..40, 1..8),
-    ) {
-        let items = decode(cut(&bytes, &sizes));
-        prop_assert_eq!(&items, &decode([bytes]));
-        let errors = items.iter().filter(|item| item.is_err()).count();
-        prop_assert!(errors <= 1);
-    }
-
-    #[test]
-    fn messages_survive_fragments_and_cuts(
-        messages in prop::collection::vec(".{1,80}", 1..6),
-        size in 1usize..50,
-        sizes in prop::collection::vec(1usize..40, 1..8),
-    ) {
-        let bytes: Vec<u8> = messages.iter().flat_map(|message| fragmented(message, size)).collect();
-        let mut items = decode(cut(&bytes, &sizes));
-        items.retain(|item| *item != Ok(Incoming::Ping("between".into())));
-        let expected: Vec<_> = messages.iter().map(|message| text(message)).collect();
-        prop_assert_eq!(items, expected);
-    }
 }
