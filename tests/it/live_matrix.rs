@@ -256,13 +256,14 @@ struct Cell {
 
 impl Cell {
     /// Asks for both subscriptions, and waits for nothing.
-    async fn open(bus: &Bus, tree: &Tree, token: Token, target: &'static str, row: Row) -> Self {
+    async fn open(bus: &Bus, tree: &Tree, (token, shown): (Token, &str), target: &'static str, row: Row) -> Self {
         let mut client = WsClient::connect(bus.app.socket_address).await;
-        let owner = tree.owner_of(token);
-        for (account, binding) in [(tree.named(target), row.0), (owner.to_string(), LAST)] {
+        // The token is remembered.
+        for (account, binding, shown) in
+            [(tree.named(target), row.0, Some(shown)), (tree.owner_of(token).to_string(), LAST, None)]
+        {
             let data = json!({ "account_id": account, "binding": binding });
-            let request = json!({ "action": "subscribe", "auth_token": bus.app.token_for(owner),
-                "request_id": binding, "data": data });
+            let request = json!({ "action": "subscribe", "auth_token": shown, "request_id": binding, "data": data });
             client.send(&request).await;
         }
         Self { token, target, row, client }
@@ -313,9 +314,10 @@ async fn every_binding_of_everybody_gets_exactly_what_is_theirs() {
     let tree = Tree::plant(&bus).await;
     let mut cells = Vec::new();
     for token in [Token::Plain, Token::Parents, Token::Administrators] {
+        let shown = bus.app.token_for(tree.owner_of(token));
         for target in TARGETS {
             for row in ROWS {
-                cells.push(Cell::open(&bus, &tree, token, target, row).await);
+                cells.push(Cell::open(&bus, &tree, (token, &shown), target, row).await);
             }
         }
     }
