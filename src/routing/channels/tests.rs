@@ -10,7 +10,7 @@ fn account(byte: u8) -> AccountId {
 }
 
 fn sighting(change: Change, body: &str) -> Sighting {
-    Sighting::read(change, &body)
+    Sighting::read(change, body)
 }
 
 fn channels() -> Channels {
