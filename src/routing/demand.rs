@@ -5,11 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::bindings::{Bindings, NotBound, Reconcile};
 use crate::kazoo::bindings::Binding;
 use crate::supervise::Door;
+
+/// How often to ask a consumer that has no broker.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 pub struct Demand {
@@ -24,18 +27,22 @@ impl Demand {
         Self { bindings, reconcile, patience }
     }
 
-    /// Counts the need at once. The future ends when the broker has all of them; `NotBound` when it is away or does not
-    /// say so in time. The need holds even then, and is met as soon as the broker can, until it is released.
+    /// Counts the need at once. The future ends when the broker has all of them; `NotBound` when it does not say so in
+    /// time, as while it is away for longer. The need holds even then, and is met as soon as the broker can, until it is
+    /// released.
     pub fn need(&self, bindings: &[Binding]) -> impl Future<Output = Result<(), NotBound>> + use<> {
         self.bindings.need(bindings.iter().cloned());
         let pending = self.reconcile.clone().filter(|_| !self.bindings.has(bindings));
-        let patience = self.patience;
+        let (all, wanted, patience) = (Arc::clone(&self.bindings), bindings.to_vec(), self.patience);
         async move {
             let Some(door) = pending else { return Ok(()) };
-            match timeout(patience, door.ask(Reconcile)).await {
-                Ok(Ok(answer)) => answer,
-                Ok(Err(_)) | Err(_) => Err(NotBound),
-            }
+            let bound = async {
+                // One that is connecting to the broker binds them by itself then.
+                while !matches!(door.ask(Reconcile).await, Ok(Ok(()))) && !all.has(&wanted) {
+                    sleep(LOOK_AGAIN).await;
+                }
+            };
+            timeout(patience, bound).await.map_err(|_| NotBound)
         }
     }
 
@@ -109,6 +116,19 @@ mod tests {
             slot.put(Consumer(answer).start());
             assert_eq!(need(Some(slot.door())).await, expected);
         }
+    }
+
+    #[actix::test]
+    async fn need_waits_for_a_broker_that_is_away_for_a_moment() {
+        let bindings = Arc::new(Bindings::default());
+        let slot = Slot::default();
+        slot.put(Consumer(Some(Err(NotBound))).start());
+        let demand = Demand::new(Arc::clone(&bindings), Some(slot.door()), Duration::from_secs(60));
+        let needed = actix::spawn(demand.need(&[binding()]));
+        tokio::task::yield_now().await;
+        assert!(!needed.is_finished());
+        bindings.set_bound(binding());
+        assert_eq!(needed.await.unwrap(), Ok(()));
     }
 
     #[actix::test]
