@@ -1,7 +1,9 @@
 //! Names and handles of every counter. Labels come from fixed lists only: no account, hook or host ever becomes one.
+//! [`mailbox`]: how much waits for an actor.
+
+pub mod mailbox;
 
 use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
@@ -138,39 +140,6 @@ label_values!(ActorKind {
     Registry => "registry",
     WebhookActor => "webhook_actor",
 });
-
-/// Messages sent to an actor and handled by it. Their difference is the depth of its mailbox, which actix does not tell.
-#[derive(Debug, Default)]
-pub struct Mailbox {
-    sent: AtomicU64,
-    handled: AtomicU64,
-    /// Went with an actor that panicked.
-    lost: AtomicU64,
-}
-
-impl Mailbox {
-    pub fn sent(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn handled(&self) {
-        self.handled.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn handled_total(&self) -> u64 {
-        self.handled.load(Ordering::Relaxed)
-    }
-
-    /// An actor ended with whatever was in its mailbox.
-    pub fn forget(&self) {
-        self.lost.fetch_add(self.depth(), Ordering::Relaxed);
-    }
-
-    pub fn depth(&self) -> u64 {
-        let gone = self.handled_total() + self.lost.load(Ordering::Relaxed);
-        self.sent.load(Ordering::Relaxed).saturating_sub(gone)
-    }
-}
 
 /// What happens on one of our queues at the broker.
 #[derive(Debug, Clone)]

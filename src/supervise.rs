@@ -14,7 +14,7 @@ use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message, Recipient};
 
 use crate::event::now_ms;
-use crate::metrics::Mailbox;
+use crate::metrics::mailbox::Mailbox;
 
 pub struct Slot<A: Actor>(Arc<Inner<A>>);
 
