@@ -1,6 +1,7 @@
 //! Names and handles of every counter. Labels come from fixed lists only: no account, hook or host ever becomes one.
-//! [`mailbox`]: how much waits for an actor.
+//! [`mailbox`]: how much waits for an actor; [`holders`]: how many accounts hold how many sockets.
 
+pub mod holders;
 pub mod mailbox;
 
 use std::fmt::{self, Write};
@@ -13,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use self::holders::Holders;
 use crate::event::Audience;
 
 /// What became of an event at the Registry.
@@ -203,6 +205,7 @@ pub struct Metrics {
     pub store_bytes: Gauge,
     pub publish_failures: Counter,
     pub websockets: Gauge,
+    pub websocket_accounts: Holders,
     pub websocket_frames: Counter,
     pub websocket_bytes: Counter,
     pub websocket_request_errors: Counter,
@@ -232,6 +235,9 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("hookswitch");
         let request_seconds = Histogram::new(REQUEST_BUCKETS);
+        let websocket_accounts = Holders::default();
+        let help = "Accounts by how many sockets they hold open";
+        registry.register("websocket_accounts", help, websocket_accounts.0.clone());
         registry.register_with_unit(
             "request_duration",
             "Time from the start of a webhook request to the end of its answer",
@@ -316,7 +322,7 @@ impl Metrics {
             frame_seconds: registered!(
                 registry,
                 "frame_seconds",
-                "Time from the receipt of an event to its frames being queued on sockets",
+                "Time from the publishing of an event, or its receipt where that is not known, to its frames being queued on sockets",
                 Histogram::new(exponential_buckets(0.001, 2.0, 14))
             ),
             websocket_ends: registered!(registry, "websocket_ends", "Sockets that ended by reason", Family::default()),
@@ -327,6 +333,7 @@ impl Metrics {
                 Family::default()
             ),
             request_seconds,
+            websocket_accounts,
             registry,
         }
     }

@@ -78,9 +78,13 @@ impl Sockets {
 
     /// A place for a socket of this account; `None` when there is none.
     pub fn seat_of(self: &Arc<Self>, account: AccountId) -> Option<Seat> {
-        let max = self.config.max_connections_per_account;
-        let taken = take(&mut self.counts().by_account, account, max);
-        taken.then(|| Seat { sockets: Arc::clone(self), at: Place::Account(account) })
+        let mut counts = self.counts();
+        if !take(&mut counts.by_account, account, self.config.max_connections_per_account) {
+            return None;
+        }
+        let held = counts.by_account.get(&account).copied().unwrap_or_default();
+        self.metrics.websocket_accounts.changed(held - 1, held);
+        Some(Seat { sockets: Arc::clone(self), at: Place::Account(account) })
     }
 
     /// How many are open.
@@ -173,7 +177,10 @@ impl Drop for Seat {
                 counts.open -= 1;
                 self.sockets.metrics.websockets.set(counts.open as i64);
             }
-            Place::Account(account) => free(&mut counts.by_account, account),
+            Place::Account(account) => {
+                let left = free(&mut counts.by_account, account);
+                self.sockets.metrics.websocket_accounts.changed(left + 1, left);
+            }
         }
     }
 }
@@ -186,13 +193,15 @@ fn take<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K, max: usize) -> boo
     room
 }
 
-fn free<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(&key);
-        }
+/// One that was taken; answers how many are left.
+fn free<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) -> usize {
+    let Some(count) = counts.get_mut(&key) else { return 0 };
+    *count -= 1;
+    let left = *count;
+    if left == 0 {
+        counts.remove(&key);
     }
+    left
 }
 
 /// The addresses that are one party's for sure: of IPv6 a network of 64 bits, which is what one customer gets.
@@ -256,7 +265,10 @@ mod tests {
         let account = "0123456789abcdef0123456789abcdef".parse().unwrap();
         let seat = sockets.seat_of(account).unwrap();
         assert!(seat.is_of(account) && sockets.seat_of(account).is_none());
+        let counted = |line: &str| sockets.metrics.to_text().contains(line);
+        assert!(counted("hookswitch_websocket_accounts{sockets=\"1\"} 1"));
         drop(seat);
+        assert!(counted("hookswitch_websocket_accounts{sockets=\"1\"} 0"));
         assert!(sockets.seat_of(account).is_some());
         assert!(sockets.counts().by_account.is_empty() && sockets.counts().by_ip.is_empty());
     }
