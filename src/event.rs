@@ -44,6 +44,8 @@ pub struct Event {
     /// The account that an HTTP publisher posted it under; it owns an event that names no account.
     pub publisher: Option<AccountId>,
     pub received_ms: u64,
+    /// When the broker got it, where that is known to the millisecond; only ever measured with.
+    pub published_ms: Option<u64>,
     body: ByteString,
 }
 
@@ -67,6 +69,7 @@ impl Event {
             kind,
             publisher,
             received_ms: now_ms(),
+            published_ms: None,
             body,
         })
     }

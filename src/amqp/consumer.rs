@@ -33,7 +33,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::time::Instant;
 
 use super::bind::{Extent, bring_in_line};
-use super::decode::decode;
+use super::decode::{decode, published_ms};
 use super::gap::{Heard, away_since};
 use super::publisher::publish;
 use super::queue::Queue;
@@ -219,7 +219,8 @@ impl AmqpConsumer {
             Ok(event) if self.parts.poison.panics(&event.id) >= self.parts.config.poison_max => {
                 settler.settle(tag, event.id, Settled::Panicked);
             }
-            Ok(event) => {
+            Ok(mut event) => {
+                event.published_ms = published_ms(&properties);
                 self.parts.heard.message(event.received_ms);
                 let receipt = settler.receipt(tag, event.id);
                 let _in_hand = receipt.in_hand();

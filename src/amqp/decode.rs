@@ -1,11 +1,16 @@
-//! The bytes of a message: its size and content encoding. Pure.
+//! The bytes of a message: its size and content encoding; and when it was published. Pure.
 
 use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use lapin::BasicProperties;
+use lapin::types::AMQPValue;
 
 use crate::metrics::RejectReason;
+
+/// The header in which RabbitMQ's message interceptor says when a message reached it, in Unix milliseconds.
+const TIMESTAMP_IN_MS: &str = "timestamp_in_ms";
 
 /// Why a message is thrown out unread.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +52,16 @@ pub fn decode(body: Vec<u8>, encoding: Option<&str>, bytes_max: usize) -> Result
     }
 }
 
+/// When the message was published, in Unix milliseconds. The property `timestamp` has seconds, as has the `Timestamp` in
+/// Kazoo's messages: what comes within milliseconds is not measured with those.
+pub fn published_ms(properties: &BasicProperties) -> Option<u64> {
+    match properties.headers().as_ref()?.inner().get(TIMESTAMP_IN_MS)? {
+        AMQPValue::LongLongInt(ms) => u64::try_from(*ms).ok(),
+        AMQPValue::Timestamp(ms) => Some(*ms),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -54,7 +69,10 @@ mod tests {
     use flate2::Compression;
     use flate2::write::GzEncoder;
 
-    use super::{DecodeError, decode};
+    use lapin::BasicProperties;
+    use lapin::types::{AMQPValue, FieldTable};
+
+    use super::{DecodeError, decode, published_ms};
 
     fn gzip(plain: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -77,5 +95,20 @@ mod tests {
         let unknown = decode(b"{}".to_vec(), Some("br"), 10).unwrap_err();
         assert_eq!(unknown.to_string(), "its content encoding \"br\" is not known");
         assert_eq!(decode(b"{}".to_vec(), Some("identity"), 10).unwrap(), "{}");
+    }
+
+    #[test]
+    fn the_moment_of_publishing_is_the_brokers_to_the_millisecond() {
+        let with = |name: &str, value| {
+            let mut headers = FieldTable::default();
+            headers.insert(name.into(), value);
+            published_ms(&BasicProperties::default().with_timestamp(1_700_000_000).with_headers(headers))
+        };
+        assert_eq!(with("timestamp_in_ms", AMQPValue::LongLongInt(1_700_000_000_123)), Some(1_700_000_000_123));
+        assert_eq!(with("timestamp_in_ms", AMQPValue::Timestamp(1_700_000_000_123)), Some(1_700_000_000_123));
+        assert_eq!(with("timestamp_in_ms", AMQPValue::LongLongInt(-1)), None);
+        assert_eq!(with("timestamp_in_ms", AMQPValue::Boolean(true)), None);
+        assert_eq!(with("other", AMQPValue::LongLongInt(1)), None);
+        assert_eq!(published_ms(&BasicProperties::default().with_timestamp(1_700_000_000)), None);
     }
 }

@@ -58,7 +58,8 @@ impl Registry {
         let position = history.map(|history| Position { epoch: history.epoch(), offset: history.offset() });
         let frames = self.listeners.send(&body, position);
         if frames > 0 {
-            let delay_ms = now_ms().saturating_sub(event.received_ms);
+            // A broker whose clock is ahead of ours makes it nothing, never less.
+            let delay_ms = now_ms().saturating_sub(event.published_ms.unwrap_or(event.received_ms));
             self.parts.metrics.frame_seconds.observe(delay_ms as f64 / 1_000.0);
         }
         for session in self.listeners.take_gone() {
