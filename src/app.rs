@@ -69,9 +69,9 @@ impl App {
 
         let registry_parts = wiring.registry_parts()?;
         wiring.registry.put(Registry::new(registry_parts.clone(), loaded).start());
-        let (state, lobby) = (Arc::new(wiring.http_state()), wiring.lobby());
-        let server =
-            serve(listener, state, Arc::clone(&lobby)).map_err(|cause| cannot_listen(&config.http.bind, cause))?;
+        let lobby = wiring.lobby();
+        let state = Arc::new(wiring.http_state(Arc::clone(&lobby)));
+        let server = serve(listener, state).map_err(|cause| cannot_listen(&config.http.bind, cause))?;
         let mut servers = vec![server.handle()];
         actix::spawn(server);
         info!("listening http={address}");

@@ -181,7 +181,7 @@ impl<'a> Wiring<'a> {
         Arc::new(Lobby { reception: Desk { shared: Arc::new(shared) }, sockets })
     }
 
-    pub fn http_state(&self) -> State {
+    pub fn http_state(&self, lobby: Arc<Lobby<Desk>>) -> State {
         State {
             config: self.config.clone(),
             allow: Arc::clone(&self.allow),
@@ -194,6 +194,7 @@ impl<'a> Wiring<'a> {
             actors: self.probes(),
             account_writes: tokio::sync::Mutex::default(),
             roster: Arc::clone(&self.roster),
+            lobby,
             commands: self.commands(),
         }
     }

@@ -33,6 +33,7 @@ pub struct Websockets {
     pub pong_timeout_ms: u64,
     pub close_timeout_ms: u64,
     pub token_grace_ms: u64,
+    pub stream_retry_ms: u64,
     pub listing: String,
     pub history_events_max: usize,
     pub history_bytes_max: usize,
@@ -65,6 +66,7 @@ impl Default for Websockets {
             pong_timeout_ms: 10_000,
             close_timeout_ms: 1_000,
             token_grace_ms: 5_000,
+            stream_retry_ms: 3_000,
             listing: "ids".into(),
             history_events_max: 1_000,
             history_bytes_max: 4 << 20,
@@ -99,6 +101,7 @@ impl Websockets {
             ("websockets.pong_timeout_ms", self.pong_timeout_ms),
             ("websockets.close_timeout_ms", self.close_timeout_ms),
             ("websockets.token_grace_ms", self.token_grace_ms),
+            ("websockets.stream_retry_ms", self.stream_retry_ms),
             ("websockets.history_age_ms", self.history_age_ms),
         ] {
             problems.milliseconds(key, value);

@@ -129,12 +129,20 @@ impl Writer {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(rendered.content_type));
         // Answers hold tokens and what belongs to one account.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some((name, value)) = rendered.header
+            && let Ok(value) = HeaderValue::from_str(&value)
+        {
+            headers.insert(name, value);
+        }
+        self.mark(response)
+    }
+
+    /// What any response has.
+    pub fn mark<B>(&self, mut response: HttpResponse<B>) -> HttpResponse<B> {
+        let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        let id = (HeaderName::from_static("x-request-id"), self.request_id.clone());
-        for (name, value) in rendered.header.into_iter().chain([id]) {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(name, value);
-            }
+        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
         }
         response
     }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use actix_web::body::{BoxBody, EitherBody};
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 use actix_web::http::header::{ALLOW, AUTHORIZATION, HeaderMap, HeaderValue};
@@ -27,15 +28,37 @@ use crate::auth::directory::Rank;
 use crate::auth::{Caller, Reach};
 use crate::ids::AccountId;
 
-pub async fn answer(state: web::Data<State>, request: HttpRequest, payload: web::Payload) -> HttpResponse<Reply> {
+/// What has passed the checks.
+enum Admitted {
+    Answering(Answering),
+    Stream(HttpResponse),
+}
+
+enum Answered {
+    Document(Answer),
+    Stream(HttpResponse),
+}
+
+pub async fn answer(
+    state: web::Data<State>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse<EitherBody<Reply, BoxBody>> {
     let state = state.into_inner();
     let mut payload = payload.into_inner();
     let query = Query::parse(request.query_string());
     let mut writer = Writer::new(request.headers(), &query);
     if request.method() == Method::OPTIONS {
-        return options(&request, writer, &state, payload);
+        return options(&request, writer, &state, payload).map_into_left_body();
     }
-    let result = checked(&request, &state, query, &mut payload, &mut writer).await;
+    let result = match checked(&request, &state, query, &mut payload, &mut writer).await {
+        Ok(Answered::Stream(response)) => {
+            log::debug!("{} {} {}: a stream", writer.request_id(), request.method(), request.path());
+            return writer.mark(response).map_into_right_body();
+        }
+        Ok(Answered::Document(answer)) => Ok(answer),
+        Err(error) => Err(error),
+    };
     note(&request, &writer, &result);
     let rendered = match result {
         Ok(answer) if answer.is_large() => {
@@ -47,7 +70,7 @@ pub async fn answer(state: web::Data<State>, request: HttpRequest, payload: web:
         }
         result => writer.render(&state.config.node.name, result),
     };
-    writer.respond(rendered, payload)
+    writer.respond(rendered, payload).map_into_left_body()
 }
 
 /// The path only: a query may hold a token.
@@ -78,7 +101,7 @@ async fn checked(
     query: Query,
     payload: &mut Payload,
     writer: &mut Writer,
-) -> Result<Answer, ApiError> {
+) -> Result<Answered, ApiError> {
     let found = find(TABLE, request.path()).ok_or(ApiError::UnknownRoute)?;
     let early = early_verb(request, &query, &found)?;
     let (body_bytes, envelope) = match (read(request, state, payload).await, early) {
@@ -98,7 +121,10 @@ async fn checked(
     });
     let (data, action) = (envelope.data, envelope.action);
     let call = Call { state: Arc::clone(state), query, data, action, body_bytes, id: found.id, caller };
-    run(verb, admit(access, call, &found.account)?).await
+    match admit(access, call, &found.account, request)? {
+        Admitted::Answering(answering) => run(verb, answering).await.map(Answered::Document),
+        Admitted::Stream(response) => Ok(Answered::Stream(response)),
+    }
 }
 
 /// The verb as far as it is known without the body. `None`: the route has no POST, but the body may name what it has.
@@ -145,8 +171,8 @@ fn token(headers: &HeaderMap, query: &Query, envelope: Option<String>) -> Option
 }
 
 /// Token and account, by what the endpoint asks for; then its handler.
-fn admit(access: Access, call: Call, account: &str) -> Result<Answering, ApiError> {
-    Ok(match access {
+fn admit(access: Access, call: Call, account: &str, request: &HttpRequest) -> Result<Admitted, ApiError> {
+    Ok(Admitted::Answering(match access {
         Access::Open(handler) => handler(call),
         Access::Token(handler) => {
             let caller = caller(&call)?;
@@ -172,7 +198,12 @@ fn admit(access: Access, call: Call, account: &str) -> Result<Answering, ApiErro
             }
             handler(AccountCall { call, caller, account })
         }
-    })
+        Access::Stream(handler) => {
+            let caller = caller(&call)?;
+            let account = reached(&call, &caller, account)?;
+            return handler(&AccountCall { call, caller, account }, request).map(Admitted::Stream);
+        }
+    }))
 }
 
 fn caller(call: &Call) -> Result<Caller, ApiError> {

@@ -39,6 +39,7 @@ mod route;
 mod scan;
 pub mod server;
 pub mod state;
+mod streams;
 mod table;
 mod tree;
 mod webhooks;

@@ -15,6 +15,11 @@ impl Query {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a name.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
     pub fn is_true(&self, name: &str) -> bool {
         self.get(name) == Some("true")
     }
@@ -33,6 +38,7 @@ mod tests {
     fn names_and_values_are_decoded() {
         let query = Query::parse("a=1&a=2&filter_custom_data.type=a%20b+c&filter_x&pretty_print=true");
         assert_eq!(query.get("a"), Some("1"));
+        assert_eq!(query.all("a").collect::<Vec<_>>(), ["1", "2"]);
         assert_eq!(query.get("b"), None);
         assert!(query.is_true("pretty_print"));
         let filters: Vec<_> = query.with_prefix("filter_").collect();

@@ -2,6 +2,7 @@
 //!
 //! Matching is pure; `front` applies what it finds, and `table` lists them all.
 
+use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 
@@ -53,6 +54,8 @@ pub enum Access {
     Above(fn(AccountCall) -> Answering),
     /// A system administrator's token.
     Administrator(fn(TokenCall) -> Answering),
+    /// As `Account`; what is answered is no document, and goes on for as long as somebody listens.
+    Stream(fn(&AccountCall, &HttpRequest) -> Result<HttpResponse, ApiError>),
 }
 
 pub struct Route {

@@ -14,8 +14,7 @@ use super::connections::{Connection, Connections, watched};
 use super::front;
 use super::state::State;
 use crate::config::Http;
-use crate::websocket::reception::Desk;
-use crate::websocket::upgrade::{self, Lobby};
+use crate::websocket::upgrade;
 
 /// Where the API's port opens sockets.
 const SOCKET_PATHS: [&str; 2] = ["/v2/websockets", "/v2/websockets/"];
@@ -28,7 +27,7 @@ const PREFLIGHT_MAX_AGE_S: usize = 86_400;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves until the returned server is stopped through its handle. Signals are the caller's.
-pub fn serve(listener: TcpListener, state: Arc<State>, lobby: Arc<Lobby<Desk>>) -> io::Result<Server> {
+pub fn serve(listener: TcpListener, state: Arc<State>) -> io::Result<Server> {
     let limits = state.config.http.clone();
     let (head_timeout, keep_alive) =
         (Duration::from_millis(limits.head_timeout_ms), Duration::from_millis(limits.keep_alive_ms));
@@ -42,7 +41,7 @@ pub fn serve(listener: TcpListener, state: Arc<State>, lobby: Arc<Lobby<Desk>>) 
             .wrap(cors(&cors_origins))
             .wrap_fn(|request, service| watched(request.conn_data::<Arc<Connection>>().cloned(), service.call(request)))
             // Plain requests go on to the API.
-            .service(upgrade::resource(&SOCKET_PATHS, Arc::clone(&lobby)))
+            .service(upgrade::resource(&SOCKET_PATHS, Arc::clone(&state.lobby)))
             .default_service(web::to(front::answer))
     })
     .workers(limits.workers)
@@ -71,6 +70,7 @@ fn cors(origins: &[String]) -> Cors {
             "Authorization",
             "Content-Type",
             "If-None-Match",
+            "Last-Event-ID",
             "X-Pretty-Print",
             "X-Request-ID",
         ])

@@ -12,7 +12,9 @@ use crate::routing::registry::Registry;
 use crate::store::Store;
 use crate::supervise::Slot;
 use crate::webhook::allow::AllowList;
+use crate::websocket::reception::Desk;
 use crate::websocket::roster::Roster;
+use crate::websocket::upgrade::Lobby;
 
 pub struct State {
     pub config: Config,
@@ -27,9 +29,11 @@ pub struct State {
     pub actors: Vec<ActorProbe>,
     /// To the bus, by the connection that no other server can take over; `None` without a broker.
     pub commands: Commands,
-    /// Account documents change one at a time, so that checks on the tree hold until the change is on disk.
     /// Who is on the sockets.
     pub roster: Arc<Roster>,
+    /// Where sockets and streams are let in.
+    pub lobby: Arc<Lobby<Desk>>,
+    /// Account documents change one at a time, so that checks on the tree hold until the change is on disk.
     pub account_writes: tokio::sync::Mutex<()>,
 }
 

@@ -4,8 +4,8 @@ use super::route::Access::{Above, Account, Administrator, Open, Token};
 use super::route::Verb::{Delete, Get, Patch, Post, Put};
 use super::route::{Access, Route, Verb};
 use super::{
-    accounts, actors, api_auth, api_keys, attempts, catalogue, channels, configs, dead, events, health, metrics, tree,
-    webhooks, websockets,
+    accounts, actors, api_auth, api_keys, attempts, catalogue, channels, configs, dead, events, health, metrics,
+    streams, tree, webhooks, websockets,
 };
 
 const fn route(pattern: &'static str, endpoints: &'static [(Verb, Access)]) -> Route {
@@ -48,7 +48,10 @@ pub const TABLE: &[Route] = &[
         "/v2/accounts/{account}/configs/webhooks",
         &[on!(Get, Above, configs::show), on!(Post, Above, configs::replace), on!(Patch, Above, configs::patch)],
     ),
-    route("/v2/accounts/{account}/events", &[on!(Post, Account, events::publish)]),
+    route(
+        "/v2/accounts/{account}/events",
+        &[(Get, Access::Stream(streams::listen)), on!(Post, Account, events::publish)],
+    ),
     route("/v2/accounts/{account}/channels", &[on!(Get, Account, channels::list)]),
     route(
         "/v2/accounts/{account}/channels/{id}",

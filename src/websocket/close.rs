@@ -29,6 +29,9 @@ pub enum CloseCode {
     NotAuthenticated,
     /// `websockets.max_connections_per_account` was reached when the token came. Come back later.
     AccountFull,
+    /// A stream of Server-Sent Events without a subscription: the broker did not take it in time, or the rights to it are
+    /// gone. Come back.
+    NothingLeft,
     /// Closed through the API, on somebody's request.
     Dismissed,
     /// The account was disabled or deleted.
@@ -36,7 +39,7 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Normal,
         Self::GoingAway,
         Self::Protocol,
@@ -49,6 +52,7 @@ impl CloseCode {
         Self::Idle,
         Self::NotAuthenticated,
         Self::AccountFull,
+        Self::NothingLeft,
         Self::Dismissed,
         Self::AccountGone,
     ];
@@ -67,6 +71,7 @@ impl CloseCode {
             Self::Idle => 4003,
             Self::NotAuthenticated => 4004,
             Self::AccountFull => 4006,
+            Self::NothingLeft => 4007,
             Self::Dismissed => 4500,
             Self::AccountGone => 4501,
         }
@@ -87,6 +92,7 @@ impl CloseCode {
             Self::Idle => "idle for too long",
             Self::NotAuthenticated => "no token in time",
             Self::AccountFull => "too many sockets of this account",
+            Self::NothingLeft => "nothing is subscribed",
             Self::Dismissed => "closed through the API",
             Self::AccountGone => "account disabled or deleted",
         }
@@ -107,6 +113,7 @@ impl CloseCode {
             Self::Idle => "idle",
             Self::NotAuthenticated => "not_authenticated",
             Self::AccountFull => "account_full",
+            Self::NothingLeft => "nothing_left",
             Self::Dismissed => "dismissed",
             Self::AccountGone => "account_gone",
         }

@@ -57,6 +57,14 @@ pub struct Dialog {
     slots: u32,
     /// The client has been told that its token is over.
     expiring: bool,
+    manner: Manner,
+}
+
+/// How the client takes part.
+enum Manner {
+    Converses,
+    /// What it wants came with its request; nothing more does.
+    Listens(ByteString),
 }
 
 /// A subscription that holds.
@@ -71,7 +79,12 @@ impl Dialog {
     /// With the login of the upgrade, if it brought one.
     pub fn new(shared: Arc<Shared>, login: Login) -> Self {
         let id = shared.roster.next_id();
-        Self { shared, id, login, entry: None, held: Vec::new(), slots: 0, expiring: false }
+        Self { shared, id, login, entry: None, held: Vec::new(), slots: 0, expiring: false, manner: Manner::Converses }
+    }
+
+    /// Of a client that says no more than this. The socket ends when nothing is subscribed.
+    pub fn listening(self, request: ByteString) -> Self {
+        Self { manner: Manner::Listens(request), ..self }
     }
 
     fn request(&mut self, text: &str, link: &mut Link<'_, Self>) {
@@ -93,6 +106,13 @@ impl Dialog {
     fn refuse(&self, request_id: &Value, errors: &[String], link: &mut Link<'_, Self>) {
         self.shared.metrics.websocket_request_errors.inc();
         link.send(reply::error(request_id, errors));
+        self.end_if_useless(link);
+    }
+
+    fn end_if_useless(&self, link: &mut Link<'_, Self>) {
+        if matches!(self.manner, Manner::Listens(_)) && self.held.is_empty() {
+            link.close(CloseCode::NothingLeft);
+        }
     }
 
     /// `None`: the reply comes later.
@@ -171,9 +191,13 @@ impl Conversation for Dialog {
         let entry = Entry::new(self.id, link.peer(), now_ms(), Arc::clone(link.outbox().line()), link.address());
         self.shared.roster.enter(&entry);
         self.entry = Some(entry);
-        if self.login.account().is_some() {
-            // A socket that finds no seat is closed; there is no request to answer.
-            let _ = self.logged_in(Change::Authenticated, link);
+        // A socket that finds no seat is closed; there is no request to answer.
+        if self.login.account().is_some() && self.logged_in(Change::Authenticated, link).is_err() {
+            return;
+        }
+        if let Manner::Listens(request) = &self.manner {
+            let request = request.clone();
+            self.request(&request, link);
         }
     }
 
@@ -186,6 +210,7 @@ impl Conversation for Dialog {
             News::Revoked(slots) => {
                 self.held.retain(|held| !slots.contains(&held.slot));
                 self.publish_keys();
+                self.end_if_useless(link);
             }
             News::Reannounce => self.reannounce(link),
         }
@@ -196,7 +221,8 @@ impl Conversation for Dialog {
         if !self.login.is_over(now_ms()) {
             return self.await_expiry(link);
         }
-        if self.expiring {
+        // A client that only listens has no new token to send.
+        if self.expiring || matches!(self.manner, Manner::Listens(_)) {
             return link.close(CloseCode::TokenExpired);
         }
         self.expiring = true;

@@ -55,9 +55,18 @@ struct Progress {
     reported: Traffic,
 }
 
+/// What the other end does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    Converses,
+    /// Nothing is read from it.
+    Listens,
+}
+
 #[derive(Debug)]
 pub struct Line {
     wire: Arc<Wire>,
+    peer: Peer,
     queued_bytes: AtomicUsize,
     /// Written by the session alone.
     frames: AtomicU64,
@@ -68,10 +77,11 @@ pub struct Line {
 }
 
 impl Line {
-    pub fn new(wire: Arc<Wire>) -> Self {
+    pub fn new(wire: Arc<Wire>, peer: Peer) -> Self {
         let progress = Progress { handled: 0, since: Instant::now(), reported: Traffic::default() };
         Self {
             wire,
+            peer,
             queued_bytes: AtomicUsize::new(0),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -126,6 +136,11 @@ impl Line {
         now.saturating_duration_since(progress.since) >= write_timeout
     }
 
+    /// Whether nobody is at the other end any more, where the session itself cannot know.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.peer == Peer::Listens && self.wire.is_left_by_peer()
+    }
+
     /// Notes how it ends, unless that is known.
     pub(super) fn end(&self, ending: Ending) {
         let _ = self.ending.set(ending);
@@ -160,13 +175,13 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{Ending, Line, Traffic};
+    use super::{Ending, Line, Peer, Traffic};
     use crate::websocket::close::CloseCode;
     use crate::websocket::wire::Wire;
 
     fn line() -> Line {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        Line::new(Wire::new(&socket).unwrap().0)
+        Line::new(Wire::new(&socket).unwrap().0, Peer::Converses)
     }
 
     #[test]

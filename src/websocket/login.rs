@@ -29,6 +29,11 @@ pub enum Change {
 }
 
 impl Login {
+    /// Of a token that somebody else has looked at.
+    pub fn of(caller: Caller) -> Self {
+        Self { caller: Some(caller) }
+    }
+
     pub fn caller(&self) -> Option<Caller> {
         self.caller
     }

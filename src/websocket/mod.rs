@@ -9,6 +9,7 @@
 //! - [`outbox`]: how events come to a session; [`line`](mod@line) and [`wire`]: what is known of it from outside, [`sockets`]: all of
 //!   them
 //! - [`upgrade`] lets one in, [`listener`] is their port
+//! - [`stream`] makes a session the body of an answer with Server-Sent Events, [`streams`] lets one in
 
 pub mod bindings;
 pub mod bucket;
@@ -29,6 +30,8 @@ pub mod roster;
 pub mod session;
 pub mod slots;
 pub mod sockets;
+pub mod stream;
+pub mod streams;
 pub mod upgrade;
 mod watch;
 pub mod wire;

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use actix::fut::{ActorFutureExt, wrap_future};
 use actix::{Actor, ActorContext, AsyncContext, Handler, Recipient, SpawnHandle, StreamHandler};
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{Error, HttpRequest, HttpResponseBuilder, web};
 use actix_web_actors::ws::{self, HandshakeError, ProtocolError, WebsocketContext};
 use bytes::Bytes;
 use bytestring::ByteString;
-use futures_util::stream;
+use futures_util::{Stream, stream};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
@@ -87,19 +87,20 @@ pub(super) fn shake_hands(request: &HttpRequest) -> Result<HttpResponseBuilder, 
     })
 }
 
-/// Starts the session; it lives as the body of the response, and reads the rest of the request.
+/// Starts the session; it lives as the body of the response that is made of this, and reads the rest of the request.
+/// Without one the peer only listens.
 pub(super) fn start<C: Conversation>(
     conversation: C,
     sockets: &Arc<Sockets>,
     (line, seat, peer): (Arc<Line>, Seat, SocketAddr),
-    mut response: HttpResponseBuilder,
-    payload: web::Payload,
-) -> HttpResponse {
+    payload: Option<web::Payload>,
+) -> Guarded<impl Stream<Item = Result<Bytes, Error>> + use<C>> {
     let intake = Intake::new(sockets.config.frame_bytes_max_unauthenticated);
-    let frames = Frames::new(payload, Rc::clone(&intake));
+    let frames = payload.map(|payload| Frames::new(payload, Rc::clone(&intake)));
     let now = Instant::now();
+    let watch = Watch::new(&sockets.config, now);
     let core = Core {
-        watch: Watch::new(&sockets.config, now),
+        watch: if frames.is_some() { watch } else { watch.without_answers() },
         bucket: Bucket::new(sockets.config.requests_burst_max, sockets.config.requests_per_s, now.into_std()),
         sockets: Arc::clone(sockets),
         line: Arc::clone(&line),
@@ -116,10 +117,10 @@ pub(super) fn start<C: Conversation>(
     };
     // The crate's own decoder gets nothing to read.
     let body = WebsocketContext::with_factory(stream::empty(), move |context| {
-        context.add_stream(frames);
+        frames.map(|frames| context.add_stream(frames));
         Session { conversation, core }
     });
-    response.streaming(Guarded::new(body, line))
+    Guarded::new(body, line)
 }
 
 impl<C: Conversation> Actor for Session<C> {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::close::CloseCode;
 use super::conversation::Refusal;
-use super::line::{Ending, Line};
+use super::line::{Ending, Line, Peer};
 use super::wire::Wire;
 use crate::config::Websockets;
 use crate::ids::AccountId;
@@ -92,8 +92,8 @@ impl Sockets {
         self.counts().open
     }
 
-    pub(super) fn enter(&self, wire: Arc<Wire>) -> Arc<Line> {
-        let line = Arc::new(Line::new(wire));
+    pub(super) fn enter(&self, wire: Arc<Wire>, peer: Peer) -> Arc<Line> {
+        let line = Arc::new(Line::new(wire, peer));
         self.lines().push(Arc::downgrade(&line));
         line
     }
@@ -137,6 +137,9 @@ impl Sockets {
                 self.report(&line);
                 if line.is_stalled(now, write_timeout) {
                     line.cut(Ending::Stalled);
+                } else if line.is_deserted() {
+                    line.end(Ending::ByPeer);
+                    line.hang_up(CloseCode::Normal);
                 }
                 true
             }

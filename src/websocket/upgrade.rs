@@ -2,6 +2,7 @@
 //!
 //! Called on the port for sockets for any path, and by the API for its own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
@@ -12,14 +13,22 @@ use actix_web::{HttpRequest, HttpResponse, Resource, guard, web};
 use url::form_urlencoded;
 
 use super::conversation::{Reception, Refusal, Upgrade};
+use super::line::{Line, Peer};
 use super::session;
-use super::sockets::Sockets;
-use super::wire::WireEnd;
+use super::sockets::{Seat, Sockets};
+use super::wire::{Wire, WireEnd};
 
 /// What the workers share.
 pub struct Lobby<R> {
     pub reception: R,
     pub sockets: Arc<Sockets>,
+}
+
+/// A connection that has a place among the sockets.
+pub(super) struct Arrival<'a> {
+    peer: SocketAddr,
+    wire: &'a Arc<Wire>,
+    seat: Seat,
 }
 
 /// Whether a request asks for a socket at all.
@@ -48,24 +57,36 @@ pub fn upgrade<R: Reception>(lobby: &Lobby<R>, request: &HttpRequest, payload: w
 
 fn open<R: Reception>(lobby: &Lobby<R>, request: &HttpRequest, payload: web::Payload) -> Result<HttpResponse, Refusal> {
     let (headers, sockets) = (request.headers(), &lobby.sockets);
-    let response = session::shake_hands(request)?;
+    let mut response = session::shake_hands(request)?;
     if headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
         return Err(Refusal::SubProtocol);
     }
     if !is_allowed(headers, &sockets.config.origins) {
         return Err(Refusal::Origin);
     }
-    let peer = request.peer_addr().ok_or(Refusal::Fault)?;
-    let wire = request.conn_data::<WireEnd>().ok_or(Refusal::Fault)?.wire();
-    let seat = sockets.admit(peer.ip())?;
+    let arrival = Arrival::of(request, sockets)?;
     let token = token(headers, request.query_string());
-    let conversation = lobby.reception.receive(&Upgrade { peer, path: request.path().to_owned(), token }, sockets)?;
-    wire.bound(&sockets.config).map_err(|error| {
-        log::warn!("cannot bound the buffers of a socket: {error}");
-        Refusal::Fault
-    })?;
-    let line = sockets.enter(Arc::clone(wire));
-    Ok(session::start(conversation, sockets, (line, seat, peer), response, payload))
+    let upgrade = Upgrade { peer: arrival.peer, path: request.path().to_owned(), token };
+    let conversation = lobby.reception.receive(&upgrade, sockets)?;
+    let place = arrival.settle(sockets, Peer::Converses)?;
+    Ok(response.streaming(session::start(conversation, sockets, place, Some(payload))))
+}
+
+impl<'a> Arrival<'a> {
+    pub(super) fn of(request: &'a HttpRequest, sockets: &Arc<Sockets>) -> Result<Self, Refusal> {
+        let peer = request.peer_addr().ok_or(Refusal::Fault)?;
+        let wire = request.conn_data::<WireEnd>().ok_or(Refusal::Fault)?.wire();
+        Ok(Self { peer, wire, seat: sockets.admit(peer.ip())? })
+    }
+
+    /// It is let in.
+    pub(super) fn settle(self, sockets: &Sockets, does: Peer) -> Result<(Arc<Line>, Seat, SocketAddr), Refusal> {
+        self.wire.bound(&sockets.config).map_err(|error| {
+            log::warn!("cannot bound the buffers of a socket: {error}");
+            Refusal::Fault
+        })?;
+        Ok((sockets.enter(Arc::clone(self.wire), does), self.seat, self.peer))
+    }
 }
 
 /// A request without an origin is no browser's.

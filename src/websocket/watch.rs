@@ -17,11 +17,18 @@ pub enum Due {
     Cut,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pongs {
+    Expected,
+    Impossible,
+}
+
 #[derive(Debug)]
 pub struct Watch {
     ping_interval: Duration,
     pong_timeout: Duration,
     idle_timeout: Duration,
+    pongs: Pongs,
     ping_at: Instant,
     pong_by: Option<Instant>,
     authenticate_by: Option<Instant>,
@@ -40,6 +47,7 @@ impl Watch {
             ping_interval,
             pong_timeout: Duration::from_millis(config.pong_timeout_ms),
             idle_timeout: Duration::from_millis(config.idle_timeout_ms),
+            pongs: Pongs::Expected,
             ping_at: now + ping_interval,
             pong_by: None,
             authenticate_by: Some(now + Duration::from_millis(config.authenticate_timeout_ms)),
@@ -48,6 +56,12 @@ impl Watch {
             deadline: None,
             close_by: None,
         }
+    }
+
+    /// The peer cannot answer pings; they are sent all the same.
+    pub fn without_answers(mut self) -> Self {
+        self.pongs = Pongs::Impossible;
+        self
     }
 
     pub fn authenticated(&mut self) {
@@ -103,8 +117,10 @@ impl Watch {
         }
         if self.ping_at <= now {
             self.ping_at = now + self.ping_interval;
-            // The first one that is not answered counts.
-            self.pong_by = self.pong_by.or(Some(now + self.pong_timeout));
+            if self.pongs == Pongs::Expected {
+                // The first one that is not answered counts.
+                self.pong_by = self.pong_by.or(Some(now + self.pong_timeout));
+            }
             return Some(Due::Ping);
         }
         None
@@ -151,6 +167,18 @@ mod tests {
         assert_eq!(watch.due(after(start, 70), 0, true), Some(Due::Close(CloseCode::PongMissing)));
         watch.pong();
         assert_eq!(watch.due(after(start, 70), 0, true), None);
+    }
+
+    #[test]
+    fn whoever_cannot_answer_is_pinged_and_not_closed_for_it() {
+        let start = Instant::now();
+        let mut watch = watch(start).without_answers();
+        watch.authenticated();
+        for ms in [30, 60, 90, 120, 150, 180] {
+            assert_eq!(watch.due(after(start, ms), 0, true), Some(Due::Ping));
+            assert_eq!(watch.due(after(start, ms), 0, true), None);
+        }
+        assert_eq!(watch.due(after(start, 200), 0, true), Some(Due::Close(CloseCode::Idle)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::net::{Shutdown, shutdown, sockopt};
+use rustix::net::{RecvFlags, Shutdown, recv, shutdown, sockopt};
 
 use crate::config::Websockets;
 
@@ -46,6 +46,18 @@ impl Wire {
         })
     }
 
+    /// Whether the peer has ended its side, as one does that is gone. Only where nothing is expected from it any more does
+    /// that mean the end.
+    pub fn is_left_by_peer(&self) -> bool {
+        let mut left = false;
+        let looked = self.with_socket(|socket| {
+            let (received, _) = recv(socket, &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+            left = received == 0;
+            Ok(())
+        });
+        left || looked.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+    }
+
     fn with_socket(&self, act: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<()>) -> io::Result<()> {
         let descriptor = self.descriptor();
         let Some(raw) = *descriptor else {
@@ -79,7 +91,7 @@ impl Drop for WireEnd {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
 
     use super::Wire;
@@ -97,6 +109,25 @@ mod tests {
         wire.cut();
         assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
         wire.cut();
+    }
+
+    #[test]
+    fn a_peer_that_has_left_is_noticed() {
+        let (mut client, server) = pair();
+        let (wire, end) = Wire::new(&server).unwrap();
+        assert!(!wire.is_left_by_peer());
+        client.write_all(b"x").unwrap();
+        assert!(!wire.is_left_by_peer());
+        let (client, server) = pair();
+        drop(end);
+        assert!(!wire.is_left_by_peer());
+        let (wire, _end) = Wire::new(&server).unwrap();
+        drop(client);
+        let left = (0..1_000).any(|_| {
+            std::thread::yield_now();
+            wire.is_left_by_peer()
+        });
+        assert!(left);
     }
 
     #[test]

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use actix_web::http::Method;
 use hookswitch::ids::AccountId;
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::{Value, json};
 
 use crate::support::app::TestApp;
 use crate::support::bus::Bus;
 use crate::support::eventually;
-use crate::support::kazoo::event;
+use crate::support::kazoo::{event, message};
 use crate::support::ws_client::WsClient;
 
 const CREATES: &str = "call.CHANNEL_CREATE.*";
@@ -247,6 +248,28 @@ async fn the_reply_comes_when_the_broker_has_the_binding() {
     }
     client.close().await;
     eventually("no socket", async || bus.app.metric("hookswitch_websockets").await == 0.0).await;
+}
+
+#[actix_web::test]
+async fn frames_are_measured_from_the_publishing_of_their_event() {
+    let mut bus = Bus::start().await;
+    let account = bus.app.create_account("own", None).await;
+    let mut client = subscribed(&bus.app, account, CREATES).await;
+    let hour_ago = hookswitch::event::now_ms() - 3_600_000;
+    // One of an hour ago, one of a broker whose clock is ahead, and one without a time.
+    for (call_id, published_ms) in [("1", Some(hour_ago)), ("2", Some(2 * hour_ago)), ("3", None)] {
+        let mut message = message(&call(account, call_id));
+        if let Some(ms) = published_ms {
+            let mut headers = FieldTable::default();
+            headers.insert("timestamp_in_ms".into(), AMQPValue::LongLongInt(ms as i64));
+            message.properties = message.properties.with_headers(headers);
+        }
+        bus.publisher.try_publish(&message).await.unwrap();
+        assert_eq!(client.next().await["data"]["call_id"], call_id);
+    }
+    let sum = async || bus.app.metric("hookswitch_frame_seconds_sum").await;
+    eventually("three events", async || bus.app.metric("hookswitch_frame_seconds_count").await == 3.0).await;
+    assert!((3_600.0..7_200.0).contains(&sum().await), "{}", sum().await);
 }
 
 #[actix_web::test]

@@ -33,6 +33,7 @@ mod receipts;
 mod selection;
 mod shutdown;
 mod spill;
+mod streams;
 #[cfg(feature = "faults")]
 mod supervision;
 mod support;

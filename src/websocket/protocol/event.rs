@@ -25,7 +25,7 @@ const TRANSPORT_HEADERS: [&str; 14] = [
 ];
 
 /// Where an event stands in the history of its account, for clients that resume.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position<'a> {
     pub epoch: &'a str,
     pub offset: u64,
@@ -68,6 +68,17 @@ impl EventBody {
     }
 }
 
+/// The position that a frame of [`EventBody::frame`] has.
+pub fn position(frame: &str) -> Option<Position<'_>> {
+    // Before it stand only texts, and in a JSON text each quotation mark has a backslash in front.
+    const BEFORE_EPOCH: &str = r#","epoch":""#;
+    const BEFORE_OFFSET: &str = r#"","offset":"#;
+    let event = frame.strip_prefix(r#"{"action":"event","#)?;
+    let names = &event[..event.find(r#","data":"#)?];
+    let (epoch, offset) = names[names.find(BEFORE_EPOCH)? + BEFORE_EPOCH.len()..].split_once(BEFORE_OFFSET)?;
+    Some(Position { epoch, offset: offset.parse().ok()? })
+}
+
 /// What the server knows to have missed, for clients that resume.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Gap<'a> {
@@ -93,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::{AccountId, EventBody, Gap, Position};
+    use super::{AccountId, EventBody, Gap, Position, position};
 
     #[test]
     fn frame_is_what_kazoo_sends() {
@@ -134,6 +145,19 @@ mod tests {
             let expected = json!({"action": "event", "subscribed_key": subscribed, "subscription_key": subscription,
                 "name": name, "routing_key": routing_key, "epoch": epoch, "offset": u64::MAX, "data": {}});
             prop_assert_eq!(serde_json::from_str::<Value>(&frame).unwrap(), expected);
+        }
+
+        #[test]
+        fn position_of_a_frame_is_found_whatever_stands_around_it(
+            texts in prop::array::uniform4(r#"(.|,"epoch":"f","offset":3|,"data":|\\|")*"#),
+            offset: u64,
+        ) {
+            let [name, routing_key, subscribed, data] = &texts;
+            let body = EventBody::new(name, routing_key, json!({ "epoch": data, "offset": 5 }).to_string().as_bytes());
+            let given = Position { epoch: "00ff", offset };
+            let (placed, plain) = (body.frame(subscribed, data, Some(given)), body.frame(subscribed, data, None));
+            prop_assert_eq!(position(&placed), Some(given));
+            prop_assert_eq!(position(&plain), None);
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::bridge::Bridge;
 use crate::support::eventually;
+use crate::support::sse_client::SseClient;
 use crate::support::ws_client::WsClient;
 
 const CREATES: &str = "call.CHANNEL_CREATE.*";
@@ -33,6 +34,13 @@ impl Sockets {
         let reply = client.ask(&request).await;
         assert_eq!(reply["status"], "success", "{reply}");
         client
+    }
+
+    /// A stream of events, on the API's port.
+    async fn stream(&self, binding: &str) -> SseClient {
+        let api: SocketAddr = self.bridge.server.url("").await.strip_prefix("http://").unwrap().parse().unwrap();
+        let path = format!("/v2/accounts/{}/events?binding={binding}", self.account);
+        SseClient::try_open(api, &path, &[("X-Auth-Token", self.bridge.token())]).await.unwrap()
     }
 
     async fn post(&self, call: &str) -> Option<Vec<String>> {
@@ -64,6 +72,31 @@ async fn session_that_panics_closes_its_socket_and_no_other() {
     }
     assert_eq!(sockets.bridge.metric("hookswitch_websocket_ends_total{reason=\"panicked\"}").await, 5);
     eventually("two sockets", async || sockets.bridge.metric("hookswitch_websockets").await == 2).await;
+}
+
+#[actix_web::test]
+async fn session_that_panics_ends_its_stream_and_no_other() {
+    let sockets = Sockets::start("session.request marker:boom").await;
+    let mut calm = sockets.stream(CREATES).await;
+    calm.expect("subscribed").await;
+    sockets.stream("call.CHANNEL_CREATE.boom").await.expect_close(1011).await;
+    assert!(sockets.post("after").await.is_some());
+    assert_eq!(calm.expect("message").await.data()["data"]["call_id"], "after");
+    assert_eq!(sockets.bridge.metric("hookswitch_websocket_ends_total{reason=\"panicked\"}").await, 1);
+}
+
+#[actix_web::test]
+async fn streams_outlive_the_registry_and_are_told() {
+    let sockets = Sockets::start("registry.route marker:boom").await;
+    let mut stream = sockets.stream(CREATES).await;
+    stream.expect("subscribed").await;
+    assert!(sockets.post("boom").await.is_none());
+    let gap = stream.expect("gap").await;
+    assert_eq!(gap.data()["data"]["reason"], "registry_restart");
+    assert!(sockets.post("after").await.is_some());
+    let event = stream.expect("message").await;
+    let epoch = gap.data()["data"]["epoch"].as_str().unwrap().to_owned();
+    assert_eq!((event.data()["data"]["call_id"].clone(), event.id), ("after".into(), Some(format!("{epoch}:1"))));
 }
 
 #[actix_web::test]
