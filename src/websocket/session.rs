@@ -11,7 +11,6 @@
 //! An actor whose peer takes nothing is not polled: none of its timers runs then. What bounds it in that state is its
 //! mailbox, the kernel (`wire::bound`), and the look from outside (`sockets`).
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -35,6 +34,7 @@ use super::line::{Ending, Line};
 use super::outbox::{Frame, Hangup, Outbox, Tell};
 use super::reader::{Frames, Incoming, Intake, Violation};
 use super::sockets::{Seat, Sockets};
+use super::waiting::Waiting;
 use super::watch::{Due, Watch};
 use crate::ids::AccountId;
 
@@ -58,8 +58,7 @@ struct Core {
     state: State,
     /// An answer is out; requests wait here for it.
     answering: bool,
-    waiting: VecDeque<ByteString>,
-    waiting_bytes: usize,
+    waiting: Waiting,
     account: Option<Seat>,
     _seat: Seat,
 }
@@ -110,8 +109,7 @@ pub(super) fn start<C: Conversation>(
         messages: 0,
         state: State::Open,
         answering: false,
-        waiting: VecDeque::new(),
-        waiting_bytes: 0,
+        waiting: Waiting::default(),
         account: None,
         _seat: seat,
     };
@@ -189,8 +187,7 @@ impl<C: Conversation> Session<C> {
             self.with_link(context, |conversation, link| conversation.on_text(text, link));
             return;
         }
-        self.core.waiting_bytes += text.len();
-        self.core.waiting.push_back(text);
+        self.core.waiting.push(text);
         if self.core.is_full() {
             self.core.intake.pause();
         }
@@ -199,9 +196,8 @@ impl<C: Conversation> Session<C> {
     fn go_on(&mut self, context: &mut WebsocketContext<Self>) {
         while !self.core.answering
             && self.core.state == State::Open
-            && let Some(text) = self.core.waiting.pop_front()
+            && let Some(text) = self.core.waiting.pop()
         {
-            self.core.waiting_bytes -= text.len();
             self.with_link(context, |conversation, link| conversation.on_text(text, link));
         }
         if !self.core.is_full() {
@@ -231,14 +227,12 @@ impl Core {
         let close_timeout = Duration::from_millis(self.sockets.config.close_timeout_ms);
         self.watch.closing(Instant::now() + close_timeout);
         // What waits is not answered any more, and the peer's close must be seen.
-        self.waiting.clear();
-        self.waiting_bytes = 0;
+        self.waiting = Waiting::default();
         self.intake.resume();
     }
 
     fn is_full(&self) -> bool {
-        let config = &self.sockets.config;
-        self.waiting.len() >= config.requests_waiting_max || self.waiting_bytes >= config.frame_bytes_max
+        self.waiting.is_full(&self.sockets.config)
     }
 }
 
