@@ -5,7 +5,7 @@
 //! - [`dialog`]: one side of what is said on one socket; [`login`]: as whom; [`reception`]: who may open one; [`roster`]:
 //!   who is on the sockets; [`messages`]: what is asked of the Registry; [`slots`]: the numbers of subscriptions
 //! - [`conversation`]: what a session is given to say, [`session`]: the actor. It reads with [`reader`] (`head`), is timed by
-//!   `watch`, limited by [`bucket`] and `waiting`, ended with a code of [`close`]
+//!   `watch`, limited by [`bucket`], `waiting` and `portion`, ended with a code of [`close`]
 //! - [`outbox`]: how events come to a session; [`line`](mod@line) and [`wire`]: what is known of it from outside, [`sockets`]: all of
 //!   them
 //! - [`upgrade`] lets one in, [`listener`] is their port
@@ -23,6 +23,7 @@ pub mod listener;
 pub mod login;
 pub mod messages;
 pub mod outbox;
+mod portion;
 pub mod protocol;
 pub mod reader;
 pub mod reception;

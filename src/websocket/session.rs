@@ -32,6 +32,7 @@ use super::conversation::{Conversation, Refusal};
 use super::guarded::Guarded;
 use super::line::{Ending, Line};
 use super::outbox::{Frame, Hangup, Outbox, Tell};
+use super::portion::Portion;
 use super::reader::{Frames, Incoming, Intake, Violation};
 use super::sockets::{Seat, Sockets};
 use super::waiting::Waiting;
@@ -59,6 +60,7 @@ struct Core {
     /// An answer is out; requests wait here for it.
     answering: bool,
     waiting: Waiting,
+    portion: Portion,
     account: Option<Seat>,
     _seat: Seat,
 }
@@ -110,6 +112,7 @@ pub(super) fn start<C: Conversation>(
         state: State::Open,
         answering: false,
         waiting: Waiting::default(),
+        portion: Portion::default(),
         account: None,
         _seat: seat,
     };
@@ -285,6 +288,9 @@ impl<C: Conversation> Handler<Frame> for Session<C> {
         self.core.line.drained(frame.0.len());
         if self.core.state == State::Open {
             self.core.messages += 1;
+            if let Some(pause) = self.core.portion.take(frame.0.len()) {
+                context.wait(pause);
+            }
             context.text(frame.0);
         }
     }
