@@ -219,7 +219,8 @@ impl Drop for InHand {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Audience {
     Hooks,
-    /// Settled as soon as it is routed: a socket takes a frame or is cut off.
+    /// Settled when it is routed, or a little later where that is far ahead of the sockets; a socket takes a frame or is
+    /// cut off.
     Sockets,
     /// It comes only once: posted over HTTP, or caused by the server itself.
     Everyone,

@@ -65,6 +65,7 @@ impl Registry {
             self.learn_of_call(kind, &event, account);
             if self.route_to_sockets(kind, &event, Some(account)) {
                 result = EventResult::Routed;
+                self.pace.sent(receipt.share());
             }
         }
         if !audience.has_hooks() {

@@ -6,7 +6,8 @@
 //! the broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and
 //! a conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded.
 //! [`subscriptions`] are which sessions an event goes to, by [`pattern`]s in tries that [`forest`] keeps together;
-//! `listeners` are those sessions, [`history`] is what they may have missed.
+//! `listeners` are those sessions, `pace` bounds how far events are ahead of them, [`history`] is what they may have
+//! missed.
 
 mod answers;
 pub mod bindings;
@@ -29,6 +30,7 @@ pub mod messages;
 #[cfg(test)]
 mod naive;
 mod one_offs;
+mod pace;
 pub mod pattern;
 pub mod registry;
 mod respawn;

@@ -31,6 +31,7 @@ use super::hooks::Hooks;
 use super::listeners::Listeners;
 use super::messages::AccountLimits;
 use super::one_offs::{OneOffs, Waiting};
+use super::pace::Pace;
 use super::respawn::Era;
 use crate::auth::Auth;
 use crate::config;
@@ -99,6 +100,7 @@ pub struct Registry {
     /// Where the Registry is in the order of what it hands to the store.
     pub(super) era: Era,
     pub(super) listeners: Listeners,
+    pub(super) pace: Pace,
     /// Of the accounts that somebody follows with positions.
     pub(super) histories: HashMap<AccountId, History>,
     /// The state of the directory when it was last looked at who may have what.
@@ -124,6 +126,7 @@ impl Registry {
             parent,
             era: Era::default(),
             listeners: Listeners::default(),
+            pace: Pace::default(),
             histories: HashMap::new(),
             checked_rights: None,
             topic: String::new(),

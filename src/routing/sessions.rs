@@ -241,6 +241,9 @@ impl Handler<Subscribe> for Registry {
 
     fn handle(&mut self, Subscribe { contact, asked }: Subscribe, _: &mut Self::Context) -> Self::Result {
         self.mailbox().handled();
+        if let Some(worker) = contact.outbox.worker() {
+            self.pace.enter(worker);
+        }
         self.listeners.enter(asked.session, contact);
         let needs: Vec<Binding> = asked.needs().cloned().collect();
         // Counted at once: what others leave meanwhile stays bound.

@@ -7,7 +7,7 @@
 //! - [`conversation`]: what a session is given to say, [`session`]: the actor. It reads with [`reader`] (`head`), is timed by
 //!   `watch`, limited by [`bucket`], `waiting` and `portion`, ended with a code of [`close`]
 //! - [`outbox`]: how events come to a session; [`line`](mod@line) and [`wire`]: what is known of it from outside, [`sockets`]: all of
-//!   them
+//!   them; [`worker`]: the threads that serve them
 //! - [`upgrade`] lets one in, [`listener`] is their port
 //! - [`stream`] makes a session the body of an answer with Server-Sent Events, [`streams`] lets one in
 
@@ -37,3 +37,4 @@ pub mod upgrade;
 mod waiting;
 mod watch;
 pub mod wire;
+pub mod worker;

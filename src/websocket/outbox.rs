@@ -8,6 +8,7 @@ use bytestring::ByteString;
 
 use super::close::CloseCode;
 use super::line::{Ending, Line};
+use super::worker::Worker;
 
 /// A text message, encoded once and shared by all sessions that get it.
 #[derive(Debug, Clone, Message)]
@@ -38,11 +39,13 @@ pub struct Outbox {
     frames: Recipient<Frame>,
     line: Arc<Line>,
     bytes_max: usize,
+    worker: Option<Worker>,
 }
 
 impl Outbox {
+    /// To be called on the session's own thread.
     pub(super) fn new(frames: Recipient<Frame>, line: Arc<Line>, bytes_max: usize) -> Self {
-        Self { frames, line, bytes_max }
+        Self { frames, line, bytes_max, worker: Worker::current() }
     }
 
     /// Never waits. The queue is wide enough for a burst; a peer that does not keep up fills it, and is cut off.
@@ -66,5 +69,10 @@ impl Outbox {
 
     pub fn line(&self) -> &Arc<Line> {
         &self.line
+    }
+
+    /// The session's thread.
+    pub fn worker(&self) -> Option<&Worker> {
+        self.worker.as_ref()
     }
 }

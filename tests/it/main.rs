@@ -40,6 +40,7 @@ mod support;
 mod support_itself;
 mod tenants;
 mod websocket_autobahn;
+mod websocket_bursts;
 mod websocket_frames;
 mod websocket_peers;
 mod websocket_requests;

@@ -71,7 +71,7 @@ async fn queue_is_bounded_in_frames_and_in_bytes() {
         server.expect_open(1).await;
         let event = event(bytes);
         let taken = (0..1_000).take_while(|_| server.publish(None, &event) == [Sent::Queued]).count();
-        // What is in the queue, as much again on its way, and what the kernel holds.
+        // What is in the queue, a portion on its way, and what the kernel holds.
         assert!(taken < 100, "{taken}");
         server.expect_ended("queue_full", 1).await;
         server.expect_open(0).await;

@@ -20,6 +20,7 @@ pub mod process;
 pub mod publisher;
 pub mod rabbit;
 pub mod raw_socket;
+pub mod reader;
 pub mod sse_client;
 pub mod ws_client;
 
