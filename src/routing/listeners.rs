@@ -3,6 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use slab::Slab;
+
+use super::forest::FastMap;
 use super::subscriptions::{GroupId, Scope, Slot, Subscriptions};
 use crate::auth::directory::Directory;
 use crate::ids::AccountId;
@@ -16,14 +19,20 @@ use crate::websocket::slots::wants_positions;
 
 #[derive(Default)]
 pub struct Listeners {
-    subscriptions: Subscriptions<SessionId>,
-    sessions: HashMap<SessionId, Listener>,
+    subscriptions: Subscriptions<ListenerId>,
+    listeners: Slab<Listener>,
+    ids: FastMap<SessionId, ListenerId>,
     /// Reused for each event.
     found: Vec<GroupId>,
     gone: Vec<SessionId>,
 }
 
+/// A session as it is called here, so that it is found without a search for each of its frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct ListenerId(u32);
+
 struct Listener {
+    session: SessionId,
     contact: Contact,
     held: Vec<(Slot, Held)>,
 }
@@ -43,41 +52,56 @@ pub struct Followed<'a> {
     pub bindings: Vec<&'a str>,
 }
 
+impl ListenerId {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 impl Listeners {
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.ids.is_empty()
     }
 
     /// A session that is known keeps the contact that it has.
     pub fn enter(&mut self, session: SessionId, contact: Contact) {
-        self.sessions.entry(session).or_insert_with(|| Listener { contact, held: Vec::new() });
+        self.ids.entry(session).or_insert_with(|| {
+            let id = self.listeners.insert(Listener { session, contact, held: Vec::new() });
+            ListenerId(u32::try_from(id).expect("memory ends long before four thousand million sessions"))
+        });
     }
 
     pub fn contact(&self, session: SessionId) -> Option<&Contact> {
-        self.sessions.get(&session).map(|listener| &listener.contact)
+        self.get(session).map(|listener| &listener.contact)
+    }
+
+    fn get(&self, session: SessionId) -> Option<&Listener> {
+        self.ids.get(&session).and_then(|id| self.listeners.get(id.index()))
     }
 
     /// The session has to be known, and the slot empty.
     pub fn insert(&mut self, session: SessionId, slot: Slot, subscription: Subscription) {
-        let Some(listener) = self.sessions.get_mut(&session) else { return };
+        let Some(id) = self.ids.get(&session).copied() else { return };
         let Subscription { scope, subscribed_key, topics, needs, for_administrators } = subscription;
-        self.subscriptions.insert(session, slot, scope, &subscribed_key, &topics);
-        listener.held.push((slot, Held { scope, subscribed_key, needs: needs.into(), for_administrators }));
+        self.subscriptions.insert(id, slot, scope, &subscribed_key, &topics);
+        let held = Held { scope, subscribed_key, needs: needs.into(), for_administrators };
+        self.listeners[id.index()].held.push((slot, held));
     }
 
     /// `None` when there was nothing.
     pub fn remove(&mut self, session: SessionId, slot: Slot) -> Option<Held> {
-        let held = &mut self.sessions.get_mut(&session)?.held;
+        let id = *self.ids.get(&session)?;
+        let held = &mut self.listeners[id.index()].held;
         let at = held.iter().position(|(other, _)| *other == slot)?;
-        self.subscriptions.remove(session, slot);
+        self.subscriptions.remove(id, slot);
         Some(held.swap_remove(at).1)
     }
 
     /// Answers what it held.
     pub fn leave(&mut self, session: SessionId) -> Vec<Held> {
-        let Some(listener) = self.sessions.remove(&session) else { return Vec::new() };
-        self.subscriptions.remove_session(session);
-        listener.held.into_iter().map(|(_, held)| held).collect()
+        let Some(id) = self.ids.remove(&session) else { return Vec::new() };
+        self.subscriptions.remove_session(id);
+        self.listeners.remove(id.index()).held.into_iter().map(|(_, held)| held).collect()
     }
 
     /// Whether anybody subscribed to such an event. [`Self::send`] goes to them.
@@ -93,15 +117,15 @@ impl Listeners {
         for id in &self.found {
             let group = self.subscriptions.group(*id);
             let (mut plain, mut placed) = (None, None);
-            for (session, slot) in group.members() {
-                let Some(listener) = self.sessions.get(session) else { continue };
+            for (id, slot) in group.members() {
+                let Some(listener) = self.listeners.get(id.index()) else { continue };
                 let position = position.filter(|_| wants_positions(slot));
                 let frame = if position.is_some() { &mut placed } else { &mut plain };
                 let frame =
                     frame.get_or_insert_with(|| body.frame(&group.subscribed_key, &group.subscription_key, position));
                 match listener.contact.outbox.try_send(frame) {
                     Sent::Queued => sent += 1,
-                    Sent::Shed | Sent::Gone => self.gone.push(*session),
+                    Sent::Shed | Sent::Gone => self.gone.push(listener.session),
                 }
             }
         }
@@ -114,20 +138,20 @@ impl Listeners {
 
     /// Subscriptions that their sessions' accounts may not have any more.
     pub fn forbidden(&self, directory: &Directory) -> Vec<(SessionId, Vec<Slot>)> {
-        let of_session = |(session, listener): (&SessionId, &Listener)| {
+        let of_session = |(_, listener): (usize, &Listener)| {
             let caller = listener.contact.caller.account;
             let forbidden = |held: &Held| !is_allowed(directory, caller, held.scope, held.for_administrators);
             let slots: Vec<Slot> =
                 listener.held.iter().filter(|(_, held)| forbidden(held)).map(|(slot, _)| *slot).collect();
-            (!slots.is_empty()).then_some((*session, slots))
+            (!slots.is_empty()).then_some((listener.session, slots))
         };
-        self.sessions.iter().filter_map(of_session).collect()
+        self.listeners.iter().filter_map(of_session).collect()
     }
 
     /// Whoever follows an account with positions, or what one session follows so.
     pub fn followed(&self, only: Option<SessionId>) -> Vec<Followed<'_>> {
         let mut all = Vec::new();
-        for (_, listener) in self.sessions.iter().filter(|(session, _)| only.is_none_or(|only| only == **session)) {
+        for (_, listener) in self.listeners.iter().filter(|(_, one)| only.is_none_or(|only| only == one.session)) {
             let mut of_session: HashMap<AccountId, Vec<&str>> = HashMap::new();
             for (slot, held) in &listener.held {
                 if let Scope::Account(account) = held.scope

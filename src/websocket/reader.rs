@@ -323,6 +323,8 @@ where
             if let Some(item) = this.decoder.decode(&mut this.chunk, this.intake.bytes_max.get()).transpose() {
                 return Poll::Ready(Some(item));
             }
+            // An empty one still holds the buffer that the connection reads into.
+            this.chunk = Bytes::new();
             match ready!(Pin::new(&mut this.stream).poll_next(context)) {
                 Some(Ok(chunk)) => this.chunk = chunk,
                 Some(Err(_)) | None => return Poll::Ready(None),
