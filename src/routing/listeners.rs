@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytestring::ByteString;
 use slab::Slab;
 
 use super::forest::FastMap;
 use super::subscriptions::{GroupId, Scope, Slot, Subscriptions};
+use super::ushers::{FEW, Party, Ushers, Way};
 use crate::auth::directory::Directory;
 use crate::ids::AccountId;
 use crate::kazoo::bindings::Binding;
@@ -15,15 +17,16 @@ use crate::websocket::bindings::rights::is_allowed;
 use crate::websocket::messages::{Contact, SessionId};
 use crate::websocket::outbox::Sent;
 use crate::websocket::protocol::event::{EventBody, Position};
-use crate::websocket::slots::wants_positions;
+use crate::websocket::slots::{Positions, positions, wants_positions};
 
 #[derive(Default)]
 pub struct Listeners {
-    subscriptions: Subscriptions<ListenerId>,
+    subscriptions: Subscriptions<ListenerId, Option<Parties>>,
     listeners: Slab<Listener>,
     ids: FastMap<SessionId, ListenerId>,
     /// Reused for each event.
     found: Vec<GroupId>,
+    ushers: Ushers,
     gone: Vec<SessionId>,
 }
 
@@ -31,9 +34,11 @@ pub struct Listeners {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct ListenerId(u32);
 
+/// The sessions of a group, by whether they get positions.
+type Parties = Vec<(Positions, Party)>;
+
 struct Listener {
-    session: SessionId,
-    contact: Contact,
+    way: Way,
     held: Vec<(Slot, Held)>,
 }
 
@@ -47,7 +52,7 @@ pub struct Held {
 
 /// What one session hears of in one account, under which it has subscribed with positions.
 pub struct Followed<'a> {
-    pub contact: &'a Contact,
+    pub session: SessionId,
     pub account: AccountId,
     pub bindings: Vec<&'a str>,
 }
@@ -66,13 +71,19 @@ impl Listeners {
     /// A session that is known keeps the contact that it has.
     pub fn enter(&mut self, session: SessionId, contact: Contact) {
         self.ids.entry(session).or_insert_with(|| {
-            let id = self.listeners.insert(Listener { session, contact, held: Vec::new() });
+            let way = self.ushers.way(session, contact);
+            let id = self.listeners.insert(Listener { way, held: Vec::new() });
             ListenerId(u32::try_from(id).expect("memory ends long before four thousand million sessions"))
         });
     }
 
     pub fn contact(&self, session: SessionId) -> Option<&Contact> {
-        self.get(session).map(|listener| &listener.contact)
+        self.get(session).map(|listener| &*listener.way.contact)
+    }
+
+    /// Sends something that is for this session alone, in order with its events.
+    pub fn send_to(&self, session: SessionId, frame: &ByteString) -> Sent {
+        self.get(session).map_or(Sent::Gone, |listener| self.ushers.send(&listener.way, frame))
     }
 
     fn get(&self, session: SessionId) -> Option<&Listener> {
@@ -85,7 +96,12 @@ impl Listeners {
         let Subscription { scope, subscribed_key, topics, needs, for_administrators } = subscription;
         self.subscriptions.insert(id, slot, scope, &subscribed_key, &topics);
         let held = Held { scope, subscribed_key, needs: needs.into(), for_administrators };
-        self.listeners[id.index()].held.push((slot, held));
+        let all = &mut self.listeners[id.index()].held;
+        // Most have one.
+        if all.is_empty() {
+            all.reserve_exact(1);
+        }
+        all.push((slot, held));
     }
 
     /// `None` when there was nothing.
@@ -112,38 +128,65 @@ impl Listeners {
 
     /// Sends an event to those found last; each pair of keys makes one frame. Answers the number of frames sent, and
     /// leaves in [`Self::take_gone`] the sessions that took none.
-    pub fn send(&mut self, body: &EventBody, position: Option<Position<'_>>) -> u64 {
+    pub fn send(&mut self, body: &EventBody, position: Option<Position<'_>>) -> usize {
         let mut sent = 0;
-        for id in &self.found {
+        let found = std::mem::take(&mut self.found);
+        for id in &found {
+            if self.subscriptions.group(*id).members().len() > FEW && self.subscriptions.group(*id).cache().is_none() {
+                let parties = self.parties(*id);
+                self.subscriptions.set_cache(*id, Some(parties));
+            }
             let group = self.subscriptions.group(*id);
             let (mut plain, mut placed) = (None, None);
-            for (id, slot) in group.members() {
-                let Some(listener) = self.listeners.get(id.index()) else { continue };
-                let position = position.filter(|_| wants_positions(slot));
+            let mut frame = |wanted: Positions| {
+                let position = position.filter(|_| wanted == Positions::Sent);
                 let frame = if position.is_some() { &mut placed } else { &mut plain };
-                let frame =
-                    frame.get_or_insert_with(|| body.frame(&group.subscribed_key, &group.subscription_key, position));
-                match listener.contact.outbox.try_send(frame) {
+                let make = || body.frame(&group.subscribed_key, &group.subscription_key, position);
+                ByteString::clone(frame.get_or_insert_with(make))
+            };
+            if let Some(parties) = group.cache() {
+                for (wanted, party) in parties {
+                    sent += self.ushers.send_to_all(party, &frame(*wanted));
+                }
+                continue;
+            }
+            for (id, slot) in group.members() {
+                let way = &self.listeners[id.index()].way;
+                match self.ushers.send(way, &frame(positions(slot))) {
                     Sent::Queued => sent += 1,
-                    Sent::Shed | Sent::Gone => self.gone.push(listener.session),
+                    Sent::Shed | Sent::Gone => self.gone.push(way.session),
                 }
             }
         }
+        self.found = found;
         sent
     }
 
+    fn parties(&self, id: GroupId) -> Parties {
+        let members = || self.subscriptions.group(id).members();
+        let of = |wanted: Positions| {
+            let ways = members().filter(move |(_, slot)| positions(*slot) == wanted);
+            let ways = ways.map(|(id, _)| self.listeners[id.index()].way.clone());
+            Ushers::parties(ways).into_iter().map(move |party| (wanted, party))
+        };
+        of(Positions::LeftOut).chain(of(Positions::Sent)).collect()
+    }
+
+    /// Those that took nothing, of this event or of one before.
     pub fn take_gone(&mut self) -> Vec<SessionId> {
-        std::mem::take(&mut self.gone)
+        let mut gone = self.ushers.take_gone();
+        gone.append(&mut self.gone);
+        gone
     }
 
     /// Subscriptions that their sessions' accounts may not have any more.
     pub fn forbidden(&self, directory: &Directory) -> Vec<(SessionId, Vec<Slot>)> {
         let of_session = |(_, listener): (usize, &Listener)| {
-            let caller = listener.contact.caller.account;
+            let caller = listener.way.contact.caller.account;
             let forbidden = |held: &Held| !is_allowed(directory, caller, held.scope, held.for_administrators);
             let slots: Vec<Slot> =
                 listener.held.iter().filter(|(_, held)| forbidden(held)).map(|(slot, _)| *slot).collect();
-            (!slots.is_empty()).then_some((listener.session, slots))
+            (!slots.is_empty()).then_some((listener.way.session, slots))
         };
         self.listeners.iter().filter_map(of_session).collect()
     }
@@ -151,7 +194,7 @@ impl Listeners {
     /// Whoever follows an account with positions, or what one session follows so.
     pub fn followed(&self, only: Option<SessionId>) -> Vec<Followed<'_>> {
         let mut all = Vec::new();
-        for (_, listener) in self.listeners.iter().filter(|(_, one)| only.is_none_or(|only| only == one.session)) {
+        for (_, listener) in self.listeners.iter().filter(|(_, one)| only.is_none_or(|only| only == one.way.session)) {
             let mut of_session: HashMap<AccountId, Vec<&str>> = HashMap::new();
             for (slot, held) in &listener.held {
                 if let Scope::Account(account) = held.scope
@@ -161,7 +204,11 @@ impl Listeners {
                 }
             }
             let followed = of_session.into_iter();
-            all.extend(followed.map(|(account, bindings)| Followed { contact: &listener.contact, account, bindings }));
+            all.extend(followed.map(|(account, bindings)| Followed {
+                session: listener.way.session,
+                account,
+                bindings,
+            }));
         }
         all
     }

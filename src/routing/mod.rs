@@ -6,8 +6,8 @@
 //! the broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and
 //! a conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded.
 //! [`subscriptions`] are which sessions an event goes to, by [`pattern`]s in tries that [`forest`] keeps together;
-//! `listeners` are those sessions, `pace` bounds how far events are ahead of them, [`history`] is what they may have
-//! missed.
+//! `listeners` are those sessions, `ushers` go there, `pace` bounds how far events are ahead of them, [`history`] is what
+//! they may have missed.
 
 mod answers;
 pub mod bindings;
@@ -37,3 +37,4 @@ mod respawn;
 mod sessions;
 pub mod subscriptions;
 pub mod takers;
+mod ushers;

@@ -119,11 +119,11 @@ impl Registry {
         let again = reply.is_none();
         let missed = resume.and_then(|resume| self.resume(&resume, &subscriptions));
         let (standing, missed) = missed.unzip();
-        let contact = self.listeners.contact(session).ok_or(SubscribeError::SessionGone)?;
+        self.listeners.contact(session).ok_or(SubscribeError::SessionGone)?;
         if let Some(reply) = reply {
-            let mut sent = contact.outbox.try_send(&reply(standing.as_ref()));
+            let mut sent = self.listeners.send_to(session, &reply(standing.as_ref()));
             for frame in missed.into_iter().flatten() {
-                sent = if sent == Sent::Queued { contact.outbox.try_send(&frame) } else { sent };
+                sent = if sent == Sent::Queued { self.listeners.send_to(session, &frame) } else { sent };
             }
             if sent != Sent::Queued {
                 return Err(SubscribeError::SessionGone);
@@ -192,12 +192,12 @@ impl Registry {
         for account in accounts {
             self.history_of(account);
         }
-        for Followed { contact, account, bindings } in self.listeners.followed(only) {
+        for Followed { session, account, bindings } in self.listeners.followed(only) {
             let Some(history) = self.histories.get(&account) else { continue };
             let (epoch, offset) = (history.epoch(), history.offset());
             let gap = Gap { reason: reason.as_str(), account_id: account, bindings: &bindings, epoch, offset };
             // One that takes nothing is found at its next event.
-            let _ = contact.outbox.try_send(&gap.frame());
+            let _ = self.listeners.send_to(session, &gap.frame());
         }
     }
 

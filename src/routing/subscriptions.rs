@@ -43,12 +43,13 @@ enum Groups {
 
 /// All subscriptions under one pattern that have the same keys.
 #[derive(Debug)]
-pub struct Group<S> {
+pub struct Group<S, C> {
     pub subscribed_key: Arc<str>,
     pub subscription_key: Arc<str>,
     scope: Scope,
     place: Place,
     members: Vec<Member<S>>,
+    cache: C,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -65,16 +66,16 @@ struct Membership {
     position: u32,
 }
 
-/// `S` tells sessions apart.
+/// `S` tells sessions apart; `C` is what the caller keeps with each group for as long as its members stay the same.
 #[derive(Debug)]
-pub struct Subscriptions<S> {
+pub struct Subscriptions<S, C = ()> {
     forest: Forest<Scope, Groups>,
-    groups: Slab<Group<S>>,
+    groups: Slab<Group<S, C>>,
     memberships: Slab<Membership>,
     sessions: FastMap<S, FastMap<Slot, Box<[u32]>>>,
 }
 
-impl<S> Default for Subscriptions<S> {
+impl<S, C> Default for Subscriptions<S, C> {
     fn default() -> Self {
         Self { forest: Forest::default(), groups: Slab::new(), memberships: Slab::new(), sessions: FastMap::default() }
     }
@@ -105,14 +106,18 @@ impl Groups {
     }
 }
 
-impl<S> Group<S> {
+impl<S, C> Group<S, C> {
     /// The sessions of the group, each with the slot of the subscription.
     pub fn members(&self) -> impl ExactSizeIterator<Item = (&S, Slot)> {
         self.members.iter().map(|member| (&member.session, member.slot))
     }
+
+    pub fn cache(&self) -> &C {
+        &self.cache
+    }
 }
 
-impl<S: Eq + Hash + Copy> Subscriptions<S> {
+impl<S: Eq + Hash + Copy, C: Default> Subscriptions<S, C> {
     pub fn is_empty(&self) -> bool {
         self.forest.is_empty() && self.groups.is_empty() && self.memberships.is_empty() && self.sessions.is_empty()
     }
@@ -158,13 +163,19 @@ impl<S: Eq + Hash + Copy> Subscriptions<S> {
     }
 
     /// One that [`Self::find`] answered since the last change.
-    pub fn group(&self, id: GroupId) -> &Group<S> {
+    pub fn group(&self, id: GroupId) -> &Group<S, C> {
         &self.groups[id.0 as usize]
+    }
+
+    /// As it is until a member comes or goes.
+    pub fn set_cache(&mut self, id: GroupId, cache: C) {
+        self.groups[id.0 as usize].cache = cache;
     }
 
     fn join(&mut self, session: S, slot: Slot, scope: Scope, subscribed_key: &Arc<str>, topic: &Topic) -> u32 {
         let group = self.group_for(scope, subscribed_key, topic);
-        let members = &mut self.groups[group as usize].members;
+        let Group { members, cache, .. } = &mut self.groups[group as usize];
+        *cache = C::default();
         let membership = number(self.memberships.insert(Membership { group, position: number(members.len()) }));
         members.push(Member { session, slot, membership });
         membership
@@ -187,6 +198,7 @@ impl<S: Eq + Hash + Copy> Subscriptions<S> {
             scope,
             place,
             members: Vec::new(),
+            cache: C::default(),
         }));
         let under_place = self.forest.value_mut(place);
         *under_place = Some(match under_place.take() {
@@ -200,6 +212,7 @@ impl<S: Eq + Hash + Copy> Subscriptions<S> {
         let Membership { group: id, position } = self.memberships.remove(membership as usize);
         let group = &mut self.groups[id as usize];
         group.members.swap_remove(position as usize);
+        group.cache = C::default();
         if let Some(moved) = group.members.get(position as usize) {
             self.memberships[moved.membership as usize].position = position;
         }

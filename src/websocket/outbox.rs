@@ -43,8 +43,8 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// To be called on the session's own thread.
-    pub(super) fn new(frames: Recipient<Frame>, line: Arc<Line>, bytes_max: usize) -> Self {
+    /// To be called on the thread of the session.
+    pub fn new(frames: Recipient<Frame>, line: Arc<Line>, bytes_max: usize) -> Self {
         Self { frames, line, bytes_max, worker: Worker::current() }
     }
 

@@ -17,5 +17,9 @@ pub enum Positions {
 }
 
 pub fn wants_positions(slot: Slot) -> bool {
-    slot & WITH_POSITIONS != 0
+    positions(slot) == Positions::Sent
+}
+
+pub fn positions(slot: Slot) -> Positions {
+    if slot & WITH_POSITIONS != 0 { Positions::Sent } else { Positions::LeftOut }
 }

@@ -94,6 +94,8 @@ impl Dialog {
         link.answer_later(answer, move |dialog, answer, link| match answer {
             Ok(()) => {
                 dialog.held.retain(|held| !instead_of.contains(&held.slot));
+                // Most sockets have one, and there are many sockets.
+                dialog.held.reserve_exact(held.len());
                 dialog.held.extend(held);
                 dialog.publish_keys();
             }
