@@ -10,13 +10,21 @@ use crate::support::raw_socket::{RawSocket, TEXT};
 use crate::support::reader::Reader;
 
 const CREATES: &str = "call.CHANNEL_CREATE.*";
-const EVENTS: usize = 30_000;
-const READERS: usize = 4;
+const EVENTS: usize = 4_000;
+/// So many that the threads of the sockets have ten times the work of the Registry.
+const READERS: usize = 40;
+/// Far less than the burst, and more than the Registry may be ahead.
+const QUEUE_FRAMES: usize = 400;
+const PREFETCH: u16 = 50;
 const BATCH: usize = 1_000;
 
 #[actix_web::test]
 async fn a_burst_cuts_off_nobody_but_who_stopped_reading() {
-    let mut bus = Bus::start().await;
+    let mut bus = Bus::with(|config| {
+        config.websockets.queue_frames_max = QUEUE_FRAMES;
+        config.amqp.live_prefetch = PREFETCH;
+    })
+    .await;
     let account = bus.app.create_account("own", None).await;
     let (token, account) = (bus.app.token_for(account), account.to_string());
     let mut readers = Vec::new();
