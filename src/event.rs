@@ -17,6 +17,7 @@ use crate::ids::{AccountId, EventId};
 use crate::kazoo::classify::classify;
 use crate::kazoo::head::Head;
 use crate::kazoo::kind::Kind;
+use crate::kazoo::members::Places;
 
 /// Unix milliseconds of the wall clock.
 pub fn now_ms() -> u64 {
@@ -39,6 +40,8 @@ pub struct Event {
     pub exchange: Box<str>,
     pub routing_key: Box<str>,
     pub head: Head,
+    /// Where in the body its members stand.
+    pub places: Places,
     /// `None` for what no part of this server takes.
     pub kind: Option<Kind>,
     /// The account that an HTTP publisher posted it under; it owns an event that names no account.
@@ -58,7 +61,7 @@ impl Event {
         publisher: Option<AccountId>,
     ) -> Result<Self, ParseEventError> {
         let body = ByteString::try_from(body)?;
-        let head = Head::parse(&body).map_err(|error| ParseEventError::NotJson(error.to_string()))?;
+        let (head, places) = Head::read(&body).map_err(|error| ParseEventError::NotJson(error.to_string()))?;
         let id = identify(exchange, routing_key, &head, body.as_bytes());
         let kind = classify(&head);
         Ok(Self {
@@ -66,6 +69,7 @@ impl Event {
             exchange: exchange.into(),
             routing_key: routing_key.into(),
             head,
+            places,
             kind,
             publisher,
             received_ms: now_ms(),

@@ -119,17 +119,17 @@ mod tests {
     }
 
     fn payload_of(id: &str, event: &Value) -> Value {
-        let head = Head::parse(&event.to_string()).unwrap();
+        let text = event.to_string();
+        let (head, places) = Head::read(&text).unwrap();
         let kind = classify(&head).unwrap_or_else(|| panic!("{id} is of no kind"));
         let (_, routing_key) = routing(&head).unwrap();
         let account = match owner(kind, &head, &routing_key) {
             Owner::Account(account) => account,
             other => panic!("{id} has no account: {other:?}"),
         };
-        let event = event.as_object().unwrap().clone();
         Value::Object(match id {
-            "webhooks_callflow" => one_off_payload(event).into(),
-            _ => payload(kind, event.into(), account, &reserved()).into(),
+            "webhooks_callflow" => one_off_payload(event.as_object().unwrap().clone()).into(),
+            _ => payload(kind, &text, &places, account, &reserved()).into(),
         })
     }
 

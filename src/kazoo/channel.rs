@@ -1,8 +1,6 @@
 //! What a call event tells of its live call. Pure; `routing::channels` puts it together.
 
-use serde_json::Value;
-
-use crate::kazoo::fields::Fields;
+use crate::kazoo::fields::{Field, Fields, Seen};
 use crate::kazoo::kind::{Kind, Parking};
 use crate::kazoo::needed::selected_fields;
 
@@ -113,17 +111,21 @@ impl Sighting {
     pub fn read(change: Change, body: &str) -> Self {
         // Of a call that is over nothing is kept.
         let fields = if change == Change::Ended { Fields::default() } else { selected_fields(&NEEDED, body) };
-        let variables = fields.get(VARIABLES);
+        let variables = fields.get(VARIABLES).map(Field::seen);
         let details = DETAILS.each_ref().map(|(place, _)| match place {
-            Place::Top(name) => fields.get(name).and_then(text),
-            Place::Variable(name) => variables.and_then(|variables| text(variables.get(name)?)),
+            Place::Top(name) => fields.get(name).and_then(|value| text(value.seen())),
+            Place::Variable(name) => variables.and_then(|variables| text(variables.member(name)?)),
         });
-        Self { change, other_leg: fields.get(OTHER_LEG).and_then(text), details: Details(details) }
+        Self {
+            change,
+            other_leg: fields.get(OTHER_LEG).and_then(|value| text(value.seen())),
+            details: Details(details),
+        }
     }
 }
 
-fn text(value: &Value) -> Option<Box<str>> {
-    let text = value.as_str()?;
+fn text(value: Seen<'_>) -> Option<Box<str>> {
+    let Seen::Text(text) = value else { return None };
     (!text.is_empty() && text.len() <= TEXT_BYTES_MAX).then(|| text.into())
 }
 

@@ -1,12 +1,14 @@
 //! Kazoo's booleans and numbers often arrive as text. Called where a payload promises a type.
 
-use serde_json::{Number, Value};
+use serde_json::Number;
+
+use crate::kazoo::fields::Seen;
 
 /// `true` or the text of it, in any case.
-pub fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Bool(truth) => *truth,
-        Value::String(text) => is_true_text(text),
+pub fn is_true<'a>(value: impl Into<Seen<'a>>) -> bool {
+    match value.into() {
+        Seen::Truth(truth) => truth,
+        Seen::Text(text) => is_true_text(text),
         _ => false,
     }
 }
@@ -16,7 +18,7 @@ pub fn is_true_text(text: &str) -> bool {
 }
 
 /// A whole number or the text of one; nothing else is rounded into one.
-pub fn integer(value: &Value) -> Option<Number> {
+pub fn integer<'a>(value: impl Into<Seen<'a>>) -> Option<Number> {
     let number = number(value)?;
     if number.is_i64() || number.is_u64() {
         return Some(number);
@@ -27,10 +29,10 @@ pub fn integer(value: &Value) -> Option<Number> {
 }
 
 /// A number or the text of one.
-pub fn number(value: &Value) -> Option<Number> {
-    match value {
-        Value::Number(number) => Some(number.clone()),
-        Value::String(text) => number_of_text(text.trim()),
+pub fn number<'a>(value: impl Into<Seen<'a>>) -> Option<Number> {
+    match value.into() {
+        Seen::Number(number) => Some(number.clone()),
+        Seen::Text(text) => number_of_text(text.trim()),
         _ => None,
     }
 }

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use crate::kazoo::skim::{Keep, Member, Skip, Text, Truth};
+use crate::kazoo::members::{Member, Places, ReadKey};
+use crate::kazoo::skim::{Glance, Keep, Look, Skip, TextOf};
 use crate::kazoo::table::MWI_UPDATE;
 
 /// The fields of one event. A field is absent when it is missing, empty, or not of the expected type; of a repeated
@@ -48,10 +48,46 @@ pub struct Head {
 impl Head {
     /// Errors are those of JSON itself, and a body that is no object.
     pub fn parse(body: &str) -> Result<Self, serde_json::Error> {
+        Self::read(body).map(|(head, _)| head)
+    }
+
+    /// The head, and where the members stand that somebody may look at later.
+    pub fn read(body: &str) -> Result<(Self, Places), serde_json::Error> {
+        let (mut head, mut places) = (Self::default(), Places::default());
         let mut deserializer = serde_json::Deserializer::from_str(body);
-        let head = deserializer.deserialize_map(HeadVisitor)?;
+        deserializer.deserialize_map(ReadHead { body, head: &mut head, places: &mut places })?;
         deserializer.end()?;
-        Ok(head)
+        Ok((head, places))
+    }
+
+    fn take(&mut self, member: Member, value: &Glance<'_>) {
+        let slot = match member {
+            Member::ChannelIsLoopback => {
+                self.channel_is_loopback = value.is_true();
+                return;
+            }
+            Member::EventCategory => &mut self.event_category,
+            Member::EventName => &mut self.event_name,
+            Member::MsgId => &mut self.msg_id,
+            Member::AccountId => &mut self.account_id,
+            Member::CallId => &mut self.call_id,
+            Member::ChannelName => &mut self.channel_name,
+            Member::Database => &mut self.database,
+            Member::Type => &mut self.doc_type,
+            Member::Id => &mut self.doc_id,
+            Member::PresenceId => &mut self.presence_id,
+            Member::To => &mut self.to,
+            Member::ConferenceId => &mut self.conference_id,
+            Member::Event => &mut self.event,
+            Member::FaxId => &mut self.fax_id,
+            Member::JobId => &mut self.job_id,
+            Member::MessageId => &mut self.message_id,
+            Member::RouteType => &mut self.route_type,
+            Member::Action => &mut self.action,
+            // The others stand in payloads only.
+            _ => return,
+        };
+        *slot = value.text().map(Into::into);
     }
 
     /// The user of the presence address; all of the address where it has no realm.
@@ -73,100 +109,41 @@ impl Head {
     }
 }
 
-#[derive(Deserialize)]
-#[serde(field_identifier)]
-enum Field {
-    #[serde(rename = "Event-Category")]
-    EventCategory,
-    #[serde(rename = "Event-Name")]
-    EventName,
-    #[serde(rename = "Msg-ID")]
-    MsgId,
-    #[serde(rename = "Account-ID")]
-    AccountId,
-    #[serde(rename = "Custom-Channel-Vars")]
-    CustomChannelVars,
-    Hook,
-    #[serde(rename = "Call-ID")]
-    CallId,
-    #[serde(rename = "Channel-Name")]
-    ChannelName,
-    #[serde(rename = "Channel-Is-Loopback")]
-    ChannelIsLoopback,
-    Database,
-    Type,
-    #[serde(rename = "ID")]
-    Id,
-    #[serde(rename = "Presence-ID")]
-    PresenceId,
-    To,
-    #[serde(rename = "Conference-ID")]
-    ConferenceId,
-    Event,
-    #[serde(rename = "Fax-ID")]
-    FaxId,
-    #[serde(rename = "Job-ID")]
-    JobId,
-    #[serde(rename = "Message-ID")]
-    MessageId,
-    #[serde(rename = "Route-Type")]
-    RouteType,
-    Action,
-    #[serde(other)]
-    Other,
+/// Reads this text, and notes where its members stand.
+struct ReadHead<'a> {
+    body: &'a str,
+    head: &'a mut Head,
+    places: &'a mut Places,
 }
 
-struct HeadVisitor;
-
-impl<'de> Visitor<'de> for HeadVisitor {
-    type Value = Head;
+impl<'de> Visitor<'de> for ReadHead<'_> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an event, which is a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
-        let mut head = Head::default();
-        while let Some(field) = map.next_key::<Field>()? {
-            let slot = match field {
-                Field::CustomChannelVars => {
-                    head.channel_account_id = map.next_value_seed(Keep(Member("Account-ID")))?;
-                    continue;
-                }
-                Field::Hook => {
-                    head.hook_account_id = map.next_value_seed(Keep(Member("pvt_account_id")))?;
-                    continue;
-                }
-                Field::ChannelIsLoopback => {
-                    head.channel_is_loopback = map.next_value_seed(Keep(Truth))?;
-                    continue;
-                }
-                Field::Other => {
-                    map.next_value::<Skip>()?;
-                    continue;
-                }
-                Field::EventCategory => &mut head.event_category,
-                Field::EventName => &mut head.event_name,
-                Field::MsgId => &mut head.msg_id,
-                Field::AccountId => &mut head.account_id,
-                Field::CallId => &mut head.call_id,
-                Field::ChannelName => &mut head.channel_name,
-                Field::Database => &mut head.database,
-                Field::Type => &mut head.doc_type,
-                Field::Id => &mut head.doc_id,
-                Field::PresenceId => &mut head.presence_id,
-                Field::To => &mut head.to,
-                Field::ConferenceId => &mut head.conference_id,
-                Field::Event => &mut head.event,
-                Field::FaxId => &mut head.fax_id,
-                Field::JobId => &mut head.job_id,
-                Field::MessageId => &mut head.message_id,
-                Field::RouteType => &mut head.route_type,
-                Field::Action => &mut head.action,
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { body, head, places } = self;
+        while let Some(key) = map.next_key_seed(ReadKey)? {
+            let Some(member) = key.member else {
+                map.next_value::<Skip>()?;
+                continue;
             };
-            *slot = map.next_value_seed(Keep(Text))?;
+            match member {
+                Member::CustomChannelVars => {
+                    head.channel_account_id = map.next_value_seed(Keep(TextOf("Account-ID")))?;
+                    places.note(member, &key, None, body);
+                }
+                Member::Hook => head.hook_account_id = map.next_value_seed(Keep(TextOf("pvt_account_id")))?,
+                _ => {
+                    let glance = map.next_value_seed(Keep(Look))?;
+                    places.note(member, &key, glance.borrowed(), body);
+                    head.take(member, &glance);
+                }
+            }
         }
-        Ok(head)
+        Ok(())
     }
 }
 

@@ -2,18 +2,19 @@
 //!
 //! In reading order:
 //! - [`notifications`], [`kind`], [`table`]: what Kazoo publishes, as data, one row per kind
-//! - `skim`, [`head`]: the few fields of an event that routing needs, read in one pass
+//! - `skim`, [`members`], [`head`]: the few fields of an event that routing needs, read in one pass, and where others are
 //! - [`classify`]: which kind an event is
 //! - [`database`], [`owner`]: whose it is
 //! - [`segment`], [`routing`]: where it would be published
-//! - [`normalise`], [`coerce`], [`fields`], [`needed`], [`payload`]: what a hook is sent
+//! - [`normalise`], [`coerce`], [`fields`], [`call_payload`], [`payload`]: what a hook is sent
 //! - `selection`, [`topics`], [`bindings`]: which events a hook takes
-//! - [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
+//! - [`needed`], [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
 //! - [`rewrite`]: what a socket is sent
 //! - [`catalogue`]: the hooks on offer, and sample payloads
 //! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
 
 pub mod bindings;
+pub mod call_payload;
 pub mod catalogue;
 pub mod channel;
 pub mod classify;
@@ -24,6 +25,7 @@ pub mod dump;
 pub mod fields;
 pub mod head;
 pub mod kind;
+pub mod members;
 pub mod needed;
 pub mod normalise;
 pub mod notifications;

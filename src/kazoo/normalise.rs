@@ -22,7 +22,7 @@ pub fn drop_nulls(object: &mut Object) {
 }
 
 /// Whether the value itself is null; those within it are dropped.
-fn is_null_within(value: &mut Value) -> bool {
+pub(super) fn is_null_within(value: &mut Value) -> bool {
     match value {
         Value::Object(object) => drop_nulls(object),
         Value::Array(items) => items.retain_mut(|item| !is_null_within(item)),

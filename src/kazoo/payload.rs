@@ -1,34 +1,51 @@
 //! What a hook is sent for an event: the fields, their names and their types, per kind.
 //!
-//! The payload does not depend on the hook; [`finish`] adds what does.
+//! The payload does not depend on the hook; [`finish`] adds what does. What a call event is sent as stands in
+//! `call_payload`.
 
 use serde_json::Value;
 
 use crate::ids::AccountId;
 use crate::kazoo::Object;
-use crate::kazoo::classify::is_loopback_name;
-use crate::kazoo::coerce::{integer, is_true, number};
-use crate::kazoo::fields::Fields;
+use crate::kazoo::call_payload::{Call, is_call};
+use crate::kazoo::coerce::{integer, number};
+use crate::kazoo::fields::{Field, Fields, Seen};
+use crate::kazoo::head::Head;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::normalise::{drop_nulls, normalise};
+use crate::kazoo::members::Places;
+use crate::kazoo::normalise::normalise;
 
-/// The payload of `event` for every hook that takes it. `account` is whose the event turned out to be, which a call
-/// event itself need not say. `reserved_ccv_keys` are the channel variables that stay inside.
-pub fn payload(kind: Kind, event: Fields, account: AccountId, reserved_ccv_keys: &[String]) -> Fields {
+/// The payload, for every hook that takes it, of the event with this text, and with its members at these places.
+/// `account` is whose the event turned out to be, which a call event itself need not say. `reserved_ccv_keys` are the
+/// channel variables that stay inside. A text that is no object is sent as nothing: `Head::read` has refused it.
+pub fn payload<'a>(
+    kind: Kind,
+    text: &'a str,
+    places: &Places,
+    account: AccountId,
+    reserved_ccv_keys: &[String],
+) -> Fields<'a> {
+    if is_call(kind) && places.are_complete() {
+        return Call::read(text, places).payload(kind, account, reserved_ccv_keys);
+    }
+    let event: Object = serde_json::from_str(text).unwrap_or_default();
     match kind {
-        Kind::ChannelCreate | Kind::ChannelAnswer => of_call(kind, channel(event, account, reserved_ccv_keys)),
-        Kind::ChannelBridge => of_call(kind, bridge(event, account, reserved_ccv_keys)),
-        Kind::ChannelDestroy => of_call(kind, destroy(event, account, reserved_ccv_keys)),
-        Kind::Parking(_) => parking(event.into(), account).into(),
-        Kind::Object { action, object_type } => object(&event, account, action, object_type),
+        // Written anew, its names have no escapes.
+        _ if is_call(kind) => {
+            let plain = Value::Object(event).to_string();
+            let places = Head::read(&plain).map(|(_, places)| places).unwrap_or_default();
+            Call::read(&plain, &places).payload(kind, account, reserved_ccv_keys).into_owned()
+        }
+        Kind::Parking(_) => parking(event, account).into(),
+        Kind::Object { action, object_type } => object(event, account, action, object_type),
         Kind::Sms | Kind::Mms => message(&event, account),
         // A notification goes out whole; so would the kinds that no hook takes.
-        _ => normalise(event.into()).into(),
+        _ => normalise(event).into(),
     }
 }
 
 /// The payload of a one-off hook: the `Data` that came with it.
-pub fn one_off_payload(mut event: Object) -> Fields {
+pub fn one_off_payload(mut event: Object) -> Fields<'static> {
     match event.remove("Data") {
         Some(Value::Object(fields)) => normalise(fields).into(),
         _ => Fields::default(),
@@ -39,14 +56,14 @@ pub fn one_off_payload(mut event: Object) -> Fields {
 ///
 /// `type` and `action` of `custom_data` select events and are not sent.
 pub fn finish<'a>(
-    payload: &'a Fields,
+    payload: &'a Fields<'_>,
     custom_data: &'a Object,
-    cluster_id: &'a Value,
-) -> impl Iterator<Item = (&'a str, &'a Value)> {
+    cluster_id: &'a str,
+) -> impl Iterator<Item = (&'a str, Seen<'a>)> {
     let own = move |name: &str| match name {
         "type" | "action" => None,
-        CLUSTER_ID => Some(cluster_id),
-        name => custom_data.get(name),
+        CLUSTER_ID => Some(Seen::Text(cluster_id)),
+        name => custom_data.get(name).map(Seen::from),
     };
     let further = custom_data.keys().map(String::as_str).filter(|name| *name != CLUSTER_ID);
     let further = further.chain([CLUSTER_ID]).filter(|name| payload.get(name).is_none());
@@ -72,7 +89,7 @@ pub fn one_off_hook(event: &Object) -> Result<Object, OneOffError> {
     let known = ONE_OFF_KEYS.iter().filter_map(|key| Some(((*key).to_owned(), hook.get(*key)?.clone())));
     let mut document: Object = known.filter(|(_, value)| !value.is_null()).collect();
     if let Some(retries) = document.get_mut("retries")
-        && let Some(number) = integer(retries)
+        && let Some(number) = integer(&*retries)
     {
         *retries = Value::Number(number);
     }
@@ -81,135 +98,47 @@ pub fn one_off_hook(event: &Object) -> Result<Object, OneOffError> {
 
 const ONE_OFF_KEYS: [&str; 6] = ["_id", "uri", "http_verb", "retries", "pvt_account_id", "custom_data"];
 
-/// The most that a payload of a call has, `cluster_id` included.
-const FIELDS_MAX: usize = 31;
-
 const CLUSTER_ID: &str = "cluster_id";
 
-const CHANNEL_VARS: &str = "Custom-Channel-Vars";
-
-/// What Kazoo keeps to itself of a parking event, beside its channel variables.
-const PARKING_HEADERS: [&str; 5] = ["Node", "Msg-ID", "App-Name", "App-Version", "Event-Category"];
-
-fn of_call(kind: Kind, payload: Fields) -> Fields {
-    payload.put("hook_event", kind.hook_id())
-}
-
-fn channel(mut event: Fields, account: AccountId, reserved: &[String]) -> Fields {
-    let mut vars = match event.take(CHANNEL_VARS) {
-        Some(Value::Object(mut vars)) => {
-            drop_nulls(&mut vars);
-            vars
-        }
-        _ => Object::new(),
-    };
-    let application_vars = match event.take("Custom-Application-Vars") {
-        Some(Value::Object(mut vars)) => {
-            drop_nulls(&mut vars);
-            Some(vars)
-        }
-        _ => None,
-    };
-    let of_vars = |key: &str| vars.get(key).cloned();
-    let true_in_vars = |key: &str| vars.get(key).is_some_and(is_true);
-    let local = !true_in_vars("Global-Resource");
-    let (authorizing_id, authorizing_type) = (of_vars("Authorizing-ID"), of_vars("Authorizing-Type"));
-    let (owner_id, reseller_id) = (of_vars("Owner-ID"), of_vars("Reseller-ID"));
-    let resource_id = of_vars("Resource-ID").filter(|_| local);
-    let call_forwarded = vars.get("Call-Forward").map(is_true);
-    let emergency = true_in_vars("Emergency-Resource");
-    let internal = is_internal_leg(&event);
-    vars.retain(|key, _| !reserved.contains(key));
-    // Moved, not copied: nobody needs the event's own copy afterwards.
-    let mut of_event = |key: &str| event.take(key);
-
-    Fields::with_capacity(FIELDS_MAX)
-        .put("account_id", Some(account.to_string()))
-        .put("authorizing_id", authorizing_id)
-        .put("authorizing_type", authorizing_type)
-        .put("call_direction", of_event("Call-Direction"))
-        .put("call_forwarded", call_forwarded)
-        .put("call_id", of_event("Call-ID"))
-        .put("callee_id_name", of_event("Callee-ID-Name"))
-        .put("callee_id_number", of_event("Callee-ID-Number"))
-        .put("caller_id_name", of_event("Caller-ID-Name"))
-        .put("caller_id_number", of_event("Caller-ID-Number"))
-        .put("custom_channel_vars", Some(vars))
-        .put("custom_application_vars", application_vars)
-        .put("emergency_resource_used", Some(emergency))
-        .put("from", of_event("From"))
-        .put("inception", of_event("Inception"))
-        .put("local_resource_id", resource_id)
-        .put("local_resource_used", Some(local))
-        .put("is_internal_leg", Some(internal))
-        .put("other_leg_call_id", of_event("Other-Leg-Call-ID"))
-        .put("owner_id", owner_id)
-        .put("request", of_event("Request"))
-        .put("reseller_id", reseller_id)
-        .put("timestamp", of_event("Timestamp").as_ref().and_then(integer))
-        .put("to", of_event("To"))
-}
-
-fn bridge(event: Fields, account: AccountId, reserved: &[String]) -> Fields {
-    let original_number = event.get(CHANNEL_VARS).and_then(|vars| vars.get("Original-Number")).cloned();
-    let destination = event.get("Other-Leg-Destination-Number").cloned();
-    channel(event, account, reserved)
-        .put("original_number", original_number)
-        .put("other_leg_destination_number", destination)
-}
-
-fn destroy(event: Fields, account: AccountId, reserved: &[String]) -> Fields {
-    let cause = event.get("Hangup-Cause").cloned();
-    let code = event.get("Hangup-Code").cloned();
-    let seconds =
-        ["Duration-Seconds", "Ringing-Seconds", "Billing-Seconds"].map(|key| event.get(key).and_then(integer));
-    let [duration, ringing, billing] = seconds;
-    channel(event, account, reserved)
-        .put("hangup_cause", cause)
-        .put("hangup_code", code)
-        .put("duration_seconds", duration)
-        .put("ringing_seconds", ringing)
-        .put("billing_seconds", billing)
-}
+/// What Kazoo keeps to itself of a parking event.
+const PARKING_HEADERS: [&str; 6] =
+    ["Node", "Msg-ID", "App-Name", "App-Version", "Event-Category", "Custom-Channel-Vars"];
 
 fn parking(mut event: Object, account: AccountId) -> Object {
-    event.retain(|key, _| key != CHANNEL_VARS && !PARKING_HEADERS.contains(&key.as_str()));
+    event.retain(|key, _| !PARKING_HEADERS.contains(&key.as_str()));
     let mut payload = normalise(event);
     payload.insert("account_id".into(), account.to_string().into());
     payload
 }
 
-fn object(event: &Fields, account: AccountId, action: &str, object_type: &str) -> Fields {
-    Fields::default()
-        .put("id", event.get("ID").cloned())
-        .put("account_id", Some(account.to_string()))
-        .put("action", Some(action))
-        .put("type", Some(object_type))
+fn object(mut event: Object, account: AccountId, action: &'static str, object_type: &'static str) -> Fields<'static> {
+    let mut payload = Fields::default();
+    payload.put("id", event.remove("ID").map(Field::from));
+    payload.put("account_id", Some(account.to_string().into()));
+    payload.put("action", Some(action.into()));
+    payload.put("type", Some(object_type.into()));
+    payload
 }
 
-fn message(event: &Fields, account: AccountId) -> Fields {
-    let of_event = |key: &str| event.get(key).cloned();
-    Fields::default()
-        .put("id", of_event("Message-ID"))
-        .put("account_id", Some(account.to_string()))
-        .put("type", of_event("Event-Category"))
-        .put("from", of_event("From"))
-        .put("to", of_event("To"))
-        .put("body", of_event("Body"))
-        .put("origin", of_event("Route-Type"))
-        .put("charges", event.get("Charges").and_then(number))
-}
-
-fn is_internal_leg(event: &Fields) -> bool {
-    event.get("Channel-Is-Loopback").is_some_and(is_true)
-        || event.get("Channel-Name").and_then(Value::as_str).is_some_and(is_loopback_name)
+fn message(event: &Object, account: AccountId) -> Fields<'static> {
+    let of_event = |key: &str| event.get(key).cloned().map(Field::from);
+    let mut payload = Fields::default();
+    payload.put("id", of_event("Message-ID"));
+    payload.put("account_id", Some(account.to_string().into()));
+    payload.put("type", of_event("Event-Category"));
+    payload.put("from", of_event("From"));
+    payload.put("to", of_event("To"));
+    payload.put("body", of_event("Body"));
+    payload.put("origin", of_event("Route-Type"));
+    payload.put("charges", event.get("Charges").and_then(number).map(Field::from));
+    payload
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{Fields, OneOffError, finish, one_off_hook, one_off_payload, payload};
+    use super::{Fields, Head, OneOffError, Seen, finish, one_off_hook, one_off_payload, payload};
     use crate::ids::AccountId;
     use crate::kazoo::Object;
     use crate::kazoo::kind::{Kind, Parking};
@@ -221,11 +150,25 @@ mod tests {
         serde_json::from_value(value).unwrap()
     }
 
+    fn with_escaped_names(event: &Value) -> String {
+        let name = |name: &str| name.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect::<String>();
+        let members = event.as_object().unwrap().iter();
+        let members: Vec<_> = members.map(|(key, value)| format!("\"{}\" : {value}", name(key))).collect();
+        format!("{{{}}}", members.join(" , "))
+    }
+
     #[track_caller]
     fn check(kind: Kind, event: Value, expected: Value) {
         let reserved = ["Account-ID".to_owned(), "Call-Forward".to_owned(), "Owner-ID".to_owned()];
-        let found = payload(kind, object(event).into(), AccountId::parse(A).unwrap(), &reserved);
-        assert_eq!(Object::from(found), object(expected));
+        let plain = event.to_string();
+        // The same text, with every name written in escapes.
+        let escaped = with_escaped_names(&event);
+        for text in [plain, escaped] {
+            let (_, places) = Head::read(&text).unwrap();
+            let found = payload(kind, &text, &places, AccountId::parse(A).unwrap(), &reserved);
+            let expected = object(expected.clone());
+            assert_eq!(Object::from(found), expected, "{text}");
+        }
     }
 
     #[test]
@@ -320,13 +263,13 @@ mod tests {
         let payload = object(json!({"type": "user", "id": "u", "cluster_id": "event"}));
         let custom = object(json!({"type": "all", "action": "all", "id": "mine", "cluster_id": "mine", "k": "v"}));
         let expected = json!({"type": "user", "id": "mine", "cluster_id": "c", "k": "v"});
-        let (payload, cluster_id) = (Fields::from(payload), Value::from("c"));
-        let finished: Vec<(&str, &Value)> = finish(&payload, &custom, &cluster_id).collect();
-        let expected: Vec<(&str, &Value)> =
-            expected.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value)).collect();
+        let payload = Fields::from(payload);
+        let finished: Vec<_> = finish(&payload, &custom, "c").collect();
+        let expected: Vec<(&str, Seen<'_>)> =
+            expected.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value.into())).collect();
         assert_eq!(finished, expected);
         let payload = Fields::from(object(json!({"id": "u"})));
-        let finished: Vec<&str> = finish(&payload, &custom, &cluster_id).map(|(name, _)| name).collect();
+        let finished: Vec<&str> = finish(&payload, &custom, "c").map(|(name, _)| name).collect();
         assert_eq!(finished, ["id", "k", "cluster_id"]);
     }
 

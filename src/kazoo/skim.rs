@@ -3,6 +3,7 @@
 //! Called by [`crate::kazoo::head`]. What is not kept is not allocated, but is held to everything that a full parse
 //! would hold it to.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -10,18 +11,23 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess
 use crate::kazoo::coerce::is_true_text;
 
 /// What is kept of a value, whatever type it turns out to have. Whatever is not kept is walked through.
-pub trait Keeper: Sized {
+pub trait Keeper<'de>: Sized {
     type Kept: Default;
 
     fn text(self, _: &str) -> Self::Kept {
         Self::Kept::default()
     }
 
+    /// A text that is written without escapes.
+    fn borrowed_text(self, text: &'de str) -> Self::Kept {
+        self.text(text)
+    }
+
     fn truth(self, _: bool) -> Self::Kept {
         Self::Kept::default()
     }
 
-    fn object<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Kept, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Kept, A::Error> {
         while map.next_entry::<Skip, Skip>()?.is_some() {}
         Ok(Self::Kept::default())
     }
@@ -29,14 +35,14 @@ pub trait Keeper: Sized {
 
 struct Nothing;
 
-impl Keeper for Nothing {
+impl Keeper<'_> for Nothing {
     type Kept = ();
 }
 
 /// A text that is not empty.
-pub struct Text;
+struct Text;
 
-impl Keeper for Text {
+impl Keeper<'_> for Text {
     type Kept = Option<Box<str>>;
 
     fn text(self, text: &str) -> Option<Box<str>> {
@@ -44,28 +50,67 @@ impl Keeper for Text {
     }
 }
 
-/// `true`, or the text of it.
-pub struct Truth;
+/// A scalar that somebody may want, as far as it is none of the numbers.
+pub struct Look;
 
-impl Keeper for Truth {
-    type Kept = bool;
+#[derive(Default)]
+pub enum Glance<'de> {
+    Text(Cow<'de, str>),
+    Truth(bool),
+    #[default]
+    Other,
+}
 
-    fn text(self, text: &str) -> bool {
-        is_true_text(text)
+impl<'de> Keeper<'de> for Look {
+    type Kept = Glance<'de>;
+
+    fn text(self, text: &str) -> Glance<'de> {
+        Glance::Text(Cow::Owned(text.to_owned()))
     }
 
-    fn truth(self, truth: bool) -> bool {
-        truth
+    fn borrowed_text(self, text: &'de str) -> Glance<'de> {
+        Glance::Text(Cow::Borrowed(text))
+    }
+
+    fn truth(self, truth: bool) -> Glance<'de> {
+        Glance::Truth(truth)
+    }
+}
+
+impl<'de> Glance<'de> {
+    /// A text that is not empty.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A text that is written without escapes.
+    pub fn borrowed(&self) -> Option<&'de str> {
+        match self {
+            Self::Text(Cow::Borrowed(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// `true`, or the text of it.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Self::Text(text) => is_true_text(text),
+            Self::Truth(truth) => *truth,
+            Self::Other => false,
+        }
     }
 }
 
 /// One text member of an object.
-pub struct Member(pub &'static str);
+pub struct TextOf(pub &'static str);
 
-impl Keeper for Member {
+impl<'de> Keeper<'de> for TextOf {
     type Kept = Option<Box<str>>;
 
-    fn object<'de, A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Kept, A::Error> {
+    fn object<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Kept, A::Error> {
         let mut kept = None;
         while let Some(found) = map.next_key_seed(Keep(Named(self.0)))? {
             if found {
@@ -81,7 +126,7 @@ impl Keeper for Member {
 /// Whether a key has this name.
 struct Named(&'static str);
 
-impl Keeper for Named {
+impl Keeper<'_> for Named {
     type Kept = bool;
 
     fn text(self, text: &str) -> bool {
@@ -104,7 +149,7 @@ impl<'de> Deserialize<'de> for Skip {
 /// Reads any value as its keeper says.
 pub struct Keep<K>(pub K);
 
-impl<'de, K: Keeper> DeserializeSeed<'de> for Keep<K> {
+impl<'de, K: Keeper<'de>> DeserializeSeed<'de> for Keep<K> {
     type Value = K::Kept;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<K::Kept, D::Error> {
@@ -112,7 +157,7 @@ impl<'de, K: Keeper> DeserializeSeed<'de> for Keep<K> {
     }
 }
 
-impl<'de, K: Keeper> Visitor<'de> for Keep<K> {
+impl<'de, K: Keeper<'de>> Visitor<'de> for Keep<K> {
     type Value = K::Kept;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,6 +166,10 @@ impl<'de, K: Keeper> Visitor<'de> for Keep<K> {
 
     fn visit_str<E>(self, text: &str) -> Result<K::Kept, E> {
         Ok(self.0.text(text))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<K::Kept, E> {
+        Ok(self.0.borrowed_text(text))
     }
 
     fn visit_bool<E>(self, truth: bool) -> Result<K::Kept, E> {

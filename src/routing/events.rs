@@ -14,7 +14,6 @@ use crate::faults::fault_point;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::classify::is_internal_leg;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::needed::needed_fields;
 use crate::kazoo::owner::{Owner, Ownerless, owner};
 use crate::kazoo::payload::payload;
 use crate::kazoo::table::exchanges;
@@ -152,8 +151,8 @@ impl Registry {
                 && served
                 && (hook.modifiers.is_empty() || {
                     let fields = fields.get_or_insert_with(|| {
-                        let fields = needed_fields(kind, event.text());
-                        payload(kind, fields, account, &self.parts.webhooks.reserved_ccv_keys)
+                        let reserved = &self.parts.webhooks.reserved_ccv_keys;
+                        payload(kind, event.text(), &event.places, account, reserved)
                     });
                     hook.modifiers.pass(fields)
                 })

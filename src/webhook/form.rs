@@ -2,79 +2,138 @@
 //!
 //! Called by `request`; it never sees a URI or a verb.
 
-use std::borrow::Cow;
+use std::fmt::Write;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::percent_encode_byte;
 use serde_json::Value;
 
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::kazoo::fields::Seen;
+
+/// Which bytes stay as they are.
+type Plain = [bool; 256];
+
+const VALUE: Plain = plain(b"-._~");
 
 /// Key names stay readable; encoded is what would end the name, the pair or the request line.
-const KEY: &AsciiSet =
-    &VALUE.remove(b'[').remove(b']').remove(b'*').remove(b'!').remove(b':').remove(b'@').remove(b'$');
+const KEY: Plain = plain(b"-._~[]*!:@$");
 
 /// A payload of a call has about this many bytes.
 const USUAL_BYTES: usize = 1_024;
 
+/// Of the name of a pair.
+const USUAL_NAME_BYTES: usize = 64;
+
 /// Pairs joined with `&`, in the order of the payload. Nulls, empty objects and empty lists are left out.
-pub fn encode<'a>(payload: impl Iterator<Item = (&'a str, &'a Value)>) -> String {
-    let mut out = String::with_capacity(USUAL_BYTES);
+pub fn encode<'a>(payload: impl Iterator<Item = (&'a str, Seen<'a>)>) -> String {
+    let mut form = Form { out: String::with_capacity(USUAL_BYTES), name: String::with_capacity(USUAL_NAME_BYTES) };
     for (key, value) in payload {
-        append(&mut out, &escaped_key(key), value);
+        if let Seen::Text(text) = value {
+            // Most are such: their names need no place of their own.
+            form.begin_pair();
+            push_escaped(&mut form.out, key, &KEY);
+            form.end_pair(text);
+            continue;
+        }
+        form.name.clear();
+        push_escaped(&mut form.name, key, &KEY);
+        form.append(value);
     }
-    out
+    form.out
 }
 
-/// `name` is encoded already.
-fn append(out: &mut String, name: &str, value: &Value) {
-    match value {
-        Value::Null => (),
-        Value::Bool(value) => pair(out, name, if *value { "true" } else { "false" }),
-        Value::Number(value) => pair(out, name, &value.to_string()),
-        Value::String(value) => pair(out, name, value),
-        Value::Object(members) => {
-            for (key, value) in members {
-                append(out, &format!("{name}[{}]", escaped_key(key)), value);
+struct Form {
+    out: String,
+    /// Of the pair to come; encoded already.
+    name: String,
+}
+
+impl Form {
+    fn append(&mut self, value: Seen<'_>) {
+        match value {
+            Seen::Null => (),
+            Seen::Truth(value) => self.pair(if value { "true" } else { "false" }),
+            Seen::Number(value) => self.pair(&value.to_string()),
+            Seen::Text(value) => self.pair(value),
+            Seen::Members(members) => members.iter().for_each(|(key, value)| self.member(key, value)),
+            Seen::Object(members) => members.iter().for_each(|(key, value)| self.member(key, value.into())),
+            Seen::List(items) => items.iter().enumerate().for_each(|(index, item)| self.item(index, item)),
+        }
+    }
+
+    fn member(&mut self, key: &str, value: Seen<'_>) {
+        let outer = self.name.len();
+        self.name.push('[');
+        push_escaped(&mut self.name, key, &KEY);
+        self.name.push(']');
+        self.append(value);
+        self.name.truncate(outer);
+    }
+
+    fn item(&mut self, index: usize, item: &Value) {
+        let outer = self.name.len();
+        match item {
+            // What has parts needs its index, or the parts of two items could not be told apart.
+            Value::Object(_) | Value::Array(_) => {
+                write!(self.name, "[{index}]").expect("a String takes everything");
             }
+            _ => self.name.push_str("[]"),
         }
-        Value::Array(items) => {
-            for (index, item) in items.iter().enumerate() {
-                match item {
-                    // What has parts needs its index, or the parts of two items could not be told apart.
-                    Value::Object(_) | Value::Array(_) => append(out, &format!("{name}[{index}]"), item),
-                    _ => append(out, &format!("{name}[]"), item),
-                }
-            }
+        self.append(item.into());
+        self.name.truncate(outer);
+    }
+
+    fn pair(&mut self, value: &str) {
+        self.begin_pair();
+        self.out.push_str(&self.name);
+        self.end_pair(value);
+    }
+
+    fn begin_pair(&mut self) {
+        if !self.out.is_empty() {
+            self.out.push('&');
+        }
+    }
+
+    fn end_pair(&mut self, value: &str) {
+        self.out.push('=');
+        push_escaped(&mut self.out, value, &VALUE);
+    }
+}
+
+/// Most texts are copied in one piece.
+fn push_escaped(out: &mut String, text: &str, plain: &Plain) {
+    let mut rest = text;
+    loop {
+        let run = rest.bytes().position(|byte| !plain[usize::from(byte)]).unwrap_or(rest.len());
+        // Whatever is plain is ASCII, so that the run ends between characters.
+        let (copied, further) = rest.split_at(run);
+        out.push_str(copied);
+        let Some(special) = further.chars().next() else { return };
+        if special == ' ' {
+            out.push('+');
+        } else {
+            special.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out.push_str(percent_encode_byte(byte)));
+        }
+        rest = &further[special.len_utf8()..];
+        if rest.is_empty() {
+            return;
         }
     }
 }
 
-fn pair(out: &mut String, name: &str, value: &str) {
-    if !out.is_empty() {
-        out.push('&');
+const fn plain(marks: &[u8]) -> Plain {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
     }
-    out.push_str(name);
-    out.push('=');
-    push_escaped(out, value, VALUE);
-}
-
-/// Hardly any key has anything to escape.
-fn escaped_key(key: &str) -> Cow<'_, str> {
-    match Cow::from(utf8_percent_encode(key, KEY)) {
-        Cow::Borrowed(plain) => Cow::Borrowed(plain),
-        Cow::Owned(_) => {
-            let mut out = String::with_capacity(key.len());
-            push_escaped(&mut out, key, KEY);
-            Cow::Owned(out)
-        }
+    let mut place = 0;
+    while place < marks.len() {
+        plain[marks[place] as usize] = true;
+        place += 1;
     }
-}
-
-fn push_escaped(out: &mut String, text: &str, set: &'static AsciiSet) {
-    for part in utf8_percent_encode(text, set) {
-        // Escapes come one by one, and no run between them has a `%`: this can only be a blank.
-        out.push_str(if part == "%20" { "+" } else { part });
-    }
+    plain
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! An event on its way to its hooks: the parts that all of them share are computed once.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::{Map, Value};
@@ -8,9 +9,9 @@ use super::hook::Hook;
 use super::request::{Format, Rendered, Verb, render};
 use crate::event::{Event, ParseEventError};
 use crate::ids::AccountId;
+use crate::kazoo::call_payload::is_call;
 use crate::kazoo::fields::Fields;
 use crate::kazoo::kind::Kind;
-use crate::kazoo::needed::needed_fields;
 use crate::kazoo::payload::{finish, one_off_payload, payload};
 use crate::store::{StoredDelivery, Target};
 
@@ -20,7 +21,8 @@ pub struct Job {
     pub kind: Kind,
     pub account: AccountId,
     target: Target,
-    payload: OnceLock<Fields>,
+    /// Unless it is a call's, which costs no more to make than to keep.
+    payload: OnceLock<Fields<'static>>,
     bodies: Mutex<Vec<(BodyKey, Arc<Rendered>)>>,
 }
 
@@ -77,17 +79,15 @@ impl Job {
     }
 
     /// The event's own part of the payload, before `custom_data` and the cluster id.
-    pub fn payload(&self, reserved_ccv_keys: &[String]) -> &Fields {
-        self.payload.get_or_init(|| {
-            let text = self.event.text();
-            match self.target {
-                Target::RegisteredHook => {
-                    payload(self.kind, needed_fields(self.kind, text), self.account, reserved_ccv_keys)
-                }
-                // `Event::parse` has seen the whole text, so that this cannot fail; an empty payload would show it.
-                Target::OneOffHook => one_off_payload(serde_json::from_str(text).unwrap_or_default()),
-            }
-        })
+    fn payload(&self, reserved_ccv_keys: &[String]) -> Cow<'_, Fields<'_>> {
+        let (text, places) = (self.event.text(), &self.event.places);
+        let make = || payload(self.kind, text, places, self.account, reserved_ccv_keys);
+        match self.target {
+            Target::RegisteredHook if is_call(self.kind) => Cow::Owned(make()),
+            Target::RegisteredHook => Cow::Borrowed(self.payload.get_or_init(|| make().into_owned())),
+            // `Event::parse` has seen the whole text, so that this cannot fail; an empty payload would show it.
+            Target::OneOffHook => Cow::Owned(one_off_payload(serde_json::from_str(text).unwrap_or_default())),
+        }
     }
 
     pub fn render(&self, hook: &Hook, reserved_ccv_keys: &[String], cluster_id: &str) -> Arc<Rendered> {
@@ -99,8 +99,8 @@ impl Job {
         if let Some((_, rendered)) = known {
             return Arc::clone(rendered);
         }
-        let cluster_id = Value::from(cluster_id);
-        let payload = finish(self.payload(reserved_ccv_keys), &hook.custom_data, &cluster_id);
+        let payload = self.payload(reserved_ccv_keys);
+        let payload = finish(&payload, &hook.custom_data, cluster_id);
         let rendered = Arc::new(render(hook.verb, hook.format, payload));
         if bodies.len() < BODIES_MAX {
             let key = BodyKey { as_query, format: hook.format, custom_data: Arc::clone(&hook.custom_data) };

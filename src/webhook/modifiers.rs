@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::kazoo::fields::Fields;
+use crate::kazoo::fields::{Fields, Seen};
 use crate::validation::Faults;
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,27 +40,27 @@ impl Modifiers {
     }
 
     /// Whether every key that the payload has carries one of the values asked for.
-    pub fn pass(&self, payload: &Fields) -> bool {
+    pub fn pass(&self, payload: &Fields<'_>) -> bool {
         self.0.iter().all(|Wanted { key, values }| match payload.get(key) {
-            Some(value) => values.is_empty() || values.iter().any(|wanted| same(wanted, value)),
+            Some(value) => values.is_empty() || values.iter().any(|wanted| same(wanted.into(), value.seen())),
             None => true,
         })
     }
 }
 
 /// Text equals the number or boolean that it spells: the values of Kazoo's events often come as text.
-fn same(wanted: &Value, found: &Value) -> bool {
+fn same(wanted: Seen<'_>, found: Seen<'_>) -> bool {
     match (wanted, found) {
-        (Value::String(text), other) | (other, Value::String(text)) => spells(text, other),
+        (Seen::Text(text), other) | (other, Seen::Text(text)) => spells(text, other),
         _ => wanted == found,
     }
 }
 
-fn spells(text: &str, value: &Value) -> bool {
+fn spells(text: &str, value: Seen<'_>) -> bool {
     match value {
-        Value::String(other) => text == other,
-        Value::Bool(truth) => text == if *truth { "true" } else { "false" },
-        Value::Number(number) => text == number.to_string().as_str(),
+        Seen::Text(other) => text == other,
+        Seen::Truth(truth) => text == if truth { "true" } else { "false" },
+        Seen::Number(number) => text == number.to_string().as_str(),
         _ => false,
     }
 }

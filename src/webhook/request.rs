@@ -4,8 +4,8 @@
 
 use bytes::Bytes;
 use serde::Serializer;
-use serde_json::Value;
 
+use crate::kazoo::fields::Seen;
 use crate::webhook::form;
 use crate::webhook::uri::HookUri;
 
@@ -84,7 +84,7 @@ impl Format {
 }
 
 /// The payload as a hook with this verb and format sends it.
-pub fn render<'a>(verb: Verb, format: Format, payload: impl Iterator<Item = (&'a str, &'a Value)>) -> Rendered {
+pub fn render<'a>(verb: Verb, format: Format, payload: impl Iterator<Item = (&'a str, Seen<'a>)>) -> Rendered {
     match (verb, format) {
         (Verb::Get, _) => Rendered::Query(form::encode(payload)),
         (_, Format::FormData) => Rendered::Body {

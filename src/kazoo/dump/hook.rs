@@ -95,7 +95,7 @@ fn modernise(document: &mut Object) -> Vec<Change> {
     }
     let mut changes = Vec::new();
     if let Some(value) = document.get_mut("retries")
-        && let Some(given) = integer(value).and_then(|given| given.as_i64())
+        && let Some(given) = integer(&*value).and_then(|given| given.as_i64())
     {
         let now = given.clamp(0, RETRIES_MAX);
         let before = std::mem::replace(value, now.into());
