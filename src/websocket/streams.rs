@@ -1,6 +1,7 @@
 //! From a request to a stream of Server-Sent Events: a session like that of a socket, whose client said all it has to say
 //! with the request. Called by the API, once it knows whose the token is and that the account may be heard.
 
+use actix_web::http::Version;
 use actix_web::http::header::{CACHE_CONTROL, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde_json::json;
@@ -64,7 +65,12 @@ fn try_open(
     let frames = session::start(dialog, sockets, place, None);
     let Wanted { account, resume, .. } = wanted;
     let script = Script { account, resume, retry_ms: sockets.config.stream_retry_ms };
-    Ok(head().streaming(EventStream::new(frames, script)))
+    let mut response = head().streaming(EventStream::new(frames, script));
+    if request.version() < Version::HTTP_11 {
+        // Its client knows no chunks; the end of the connection is the end of the stream.
+        response.head_mut().no_chunking(true);
+    }
+    Ok(response)
 }
 
 /// For whoever asks only whether there would be a stream.

@@ -146,6 +146,19 @@ async fn who_comes_back_in_time_misses_nothing() {
 }
 
 #[actix_web::test]
+async fn client_of_http_1_0_gets_no_chunks() {
+    let app = TestApp::spawn().await;
+    let account = app.create_account("own", None).await;
+    let mut old = RawSocket::connect(app.address).await;
+    let request = format!("GET {}&auth_token={} HTTP/1.0\r\n\r\n", path(account, &[CREATES]), app.token_for(account));
+    old.write(request.as_bytes()).await;
+    let head = old.read_head().await;
+    assert!(head.starts_with("HTTP/1.0 200 ") && !head.contains("transfer-encoding"), "{head}");
+    assert!(!head.contains("content-length"), "{head}");
+    assert_eq!(old.read_to(b"\n\n").await, "retry: 3000\n\n");
+}
+
+#[actix_web::test]
 async fn accounts_are_never_mixed() {
     let app = TestApp::spawn().await;
     let parent = app.create_account("parent", None).await;

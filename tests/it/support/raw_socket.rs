@@ -60,11 +60,16 @@ impl RawSocket {
     }
 
     pub async fn read_head(&mut self) -> String {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.read_exact(1).await.expect("the head of an answer")[0]);
+        self.read_to(b"\r\n\r\n").await
+    }
+
+    /// All up to the end of those bytes.
+    pub async fn read_to(&mut self, end: &[u8]) -> String {
+        let mut read = Vec::new();
+        while !read.ends_with(end) {
+            read.push(self.read_exact(1).await.expect("more, up to what was waited for")[0]);
         }
-        String::from_utf8(head).unwrap()
+        String::from_utf8(read).unwrap()
     }
 
     /// The first byte of the next frame, and its payload; `None` at the end of the connection.
