@@ -1,5 +1,6 @@
 //! `GET /v2/accounts/{A}/events?binding=…`: the account's live events as Server-Sent Events.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -30,9 +31,10 @@ pub fn listen(on: &AccountCall, request: &HttpRequest) -> Result<HttpResponse, A
     if request.method() == Method::HEAD {
         return Ok(streams::head_only());
     }
-    let header = request.headers().get("Last-Event-ID").and_then(|value| value.to_str().ok());
-    let last_event_id = header.or_else(|| on.call.query.get("last_event_id")).unwrap_or_default();
-    let wanted = Wanted { account: on.account, bindings, resume: resume(last_event_id) };
+    // What cannot be read is no position of ours, and leads to a gap like any other.
+    let header = request.headers().get("Last-Event-ID").map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let last_event_id = header.or_else(|| on.call.query.get("last_event_id").map(Cow::from)).unwrap_or_default();
+    let wanted = Wanted { account: on.account, bindings, resume: resume(&last_event_id) };
     let response =
         streams::open(&on.call.state.lobby, request, on.caller, wanted).map_err(|refusal| match refusal {
             Refusal::TooMany => ApiError::TooManyRequests { retry_after_s: RETRY_AFTER_S },

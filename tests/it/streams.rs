@@ -159,6 +159,20 @@ async fn client_of_http_1_0_gets_no_chunks() {
 }
 
 #[actix_web::test]
+async fn position_that_cannot_be_read_leads_to_a_gap() {
+    let app = TestApp::spawn().await;
+    let account = app.create_account("own", None).await;
+    let mut client = RawSocket::connect(app.address).await;
+    let target = format!("{}&auth_token={}", path(account, &[CREATES]), app.token_for(account));
+    client.write(format!("GET {target} HTTP/1.0\r\nLast-Event-ID: caf\u{e9}\r\n\r\n").as_bytes()).await;
+    client.read_head().await;
+    for part in ["retry: 3000\n", "event: subscribed\n", "event: gap\n"] {
+        let event = client.read_to(b"\n\n").await;
+        assert!(event.contains(part), "{event}");
+    }
+}
+
+#[actix_web::test]
 async fn accounts_are_never_mixed() {
     let app = TestApp::spawn().await;
     let parent = app.create_account("parent", None).await;
