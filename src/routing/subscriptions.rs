@@ -72,7 +72,8 @@ pub struct Subscriptions<S, C = ()> {
     forest: Forest<Scope, Groups>,
     groups: Slab<Group<S, C>>,
     memberships: Slab<Membership>,
-    sessions: FastMap<S, FastMap<Slot, Box<[u32]>>>,
+    /// Of each its memberships, with their slots. They are few, so that a search is no slower than a table.
+    sessions: FastMap<S, Vec<(Slot, u32)>>,
 }
 
 impl<S, C> Default for Subscriptions<S, C> {
@@ -125,24 +126,31 @@ impl<S: Eq + Hash + Copy, C: Default> Subscriptions<S, C> {
     /// The slot's subscription from now on; what it was before is gone.
     pub fn insert(&mut self, session: S, slot: Slot, scope: Scope, subscribed_key: &Arc<str>, topics: &[Topic]) {
         self.remove(session, slot);
-        let joined = topics.iter().map(|topic| self.join(session, slot, scope, subscribed_key, topic)).collect();
-        self.sessions.entry(session).or_default().insert(slot, joined);
+        let joined: Vec<_> =
+            topics.iter().map(|topic| (slot, self.join(session, slot, scope, subscribed_key, topic))).collect();
+        let of_session = self.sessions.entry(session).or_default();
+        // Most have one, and there are many.
+        if of_session.is_empty() {
+            *of_session = joined;
+        } else {
+            of_session.extend(joined);
+        }
     }
 
     /// Does nothing when the slot is empty.
     pub fn remove(&mut self, session: S, slot: Slot) {
-        let Some(slots) = self.sessions.get_mut(&session) else { return };
-        let Some(joined) = slots.remove(&slot) else { return };
-        if slots.is_empty() {
+        let Some(of_session) = self.sessions.get_mut(&session) else { return };
+        let left: Vec<_> = of_session.extract_if(.., |(of, _)| *of == slot).collect();
+        if of_session.is_empty() {
             self.sessions.remove(&session);
         }
-        for membership in joined {
+        for (_, membership) in left {
             self.leave(membership);
         }
     }
 
     pub fn remove_session(&mut self, session: S) {
-        for membership in self.sessions.remove(&session).into_iter().flatten().flat_map(|(_, joined)| joined) {
+        for (_, membership) in self.sessions.remove(&session).into_iter().flatten() {
             self.leave(membership);
         }
     }
@@ -177,6 +185,10 @@ impl<S: Eq + Hash + Copy, C: Default> Subscriptions<S, C> {
         let Group { members, cache, .. } = &mut self.groups[group as usize];
         *cache = C::default();
         let membership = number(self.memberships.insert(Membership { group, position: number(members.len()) }));
+        // Most patterns of a call or a device have one.
+        if members.is_empty() {
+            members.reserve_exact(1);
+        }
         members.push(Member { session, slot, membership });
         membership
     }
