@@ -11,9 +11,7 @@ use super::subscriptions::{GroupId, Scope, Slot, Subscriptions};
 use super::ushers::{FEW, Party, Ushers, Way};
 use crate::auth::directory::Directory;
 use crate::ids::AccountId;
-use crate::kazoo::bindings::Binding;
 use crate::websocket::bindings::client::Subscription;
-use crate::websocket::bindings::rights::is_allowed;
 use crate::websocket::messages::{Contact, SessionId};
 use crate::websocket::outbox::Sent;
 use crate::websocket::protocol::event::{EventBody, Position};
@@ -39,15 +37,7 @@ type Parties = Vec<(Positions, Party)>;
 
 struct Listener {
     way: Way,
-    held: Vec<(Slot, Held)>,
-}
-
-/// What is kept of a subscription.
-pub struct Held {
-    pub scope: Scope,
-    pub subscribed_key: Arc<str>,
-    pub needs: Box<[Binding]>,
-    for_administrators: bool,
+    held: Vec<(Slot, Arc<Subscription>)>,
 }
 
 /// What one session hears of in one account, under which it has subscribed with positions.
@@ -91,21 +81,20 @@ impl Listeners {
     }
 
     /// The session has to be known, and the slot empty.
-    pub fn insert(&mut self, session: SessionId, slot: Slot, subscription: Subscription) {
+    pub fn insert(&mut self, session: SessionId, slot: Slot, subscription: Arc<Subscription>) {
         let Some(id) = self.ids.get(&session).copied() else { return };
-        let Subscription { scope, subscribed_key, topics, needs, for_administrators } = subscription;
-        self.subscriptions.insert(id, slot, scope, &subscribed_key, &topics);
-        let held = Held { scope, subscribed_key, needs: needs.into(), for_administrators };
+        let Subscription { scope, subscribed_key, topics, .. } = &*subscription;
+        self.subscriptions.insert(id, slot, *scope, subscribed_key, topics);
         let all = &mut self.listeners[id.index()].held;
         // Most have one.
         if all.is_empty() {
             all.reserve_exact(1);
         }
-        all.push((slot, held));
+        all.push((slot, subscription));
     }
 
     /// `None` when there was nothing.
-    pub fn remove(&mut self, session: SessionId, slot: Slot) -> Option<Held> {
+    pub fn remove(&mut self, session: SessionId, slot: Slot) -> Option<Arc<Subscription>> {
         let id = *self.ids.get(&session)?;
         let held = &mut self.listeners[id.index()].held;
         let at = held.iter().position(|(other, _)| *other == slot)?;
@@ -114,7 +103,7 @@ impl Listeners {
     }
 
     /// Answers what it held.
-    pub fn leave(&mut self, session: SessionId) -> Vec<Held> {
+    pub fn leave(&mut self, session: SessionId) -> Vec<Arc<Subscription>> {
         let Some(id) = self.ids.remove(&session) else { return Vec::new() };
         self.subscriptions.remove_session(id);
         self.listeners.remove(id.index()).held.into_iter().map(|(_, held)| held).collect()
@@ -183,7 +172,7 @@ impl Listeners {
     pub fn forbidden(&self, directory: &Directory) -> Vec<(SessionId, Vec<Slot>)> {
         let of_session = |(_, listener): (usize, &Listener)| {
             let caller = listener.way.contact.caller.account;
-            let forbidden = |held: &Held| !is_allowed(directory, caller, held.scope, held.for_administrators);
+            let forbidden = |held: &Subscription| !held.is_allowed(directory, caller);
             let slots: Vec<Slot> =
                 listener.held.iter().filter(|(_, held)| forbidden(held)).map(|(slot, _)| *slot).collect();
             (!slots.is_empty()).then_some((listener.way.session, slots))

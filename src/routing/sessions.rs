@@ -8,7 +8,7 @@ use bytestring::ByteString;
 
 use super::bindings::NotBound;
 use super::history::History;
-use super::listeners::{Followed, Held};
+use super::listeners::Followed;
 use super::registry::Registry;
 use super::subscriptions::{Scope, Slot};
 use crate::auth::directory::Directory;
@@ -20,7 +20,7 @@ use crate::websocket::bindings::client::Subscription;
 use crate::websocket::bindings::topic::{routing_key, topic};
 use crate::websocket::close::CloseCode;
 use crate::websocket::messages::{Asked, Leave, News, SessionId, Standing, Subscribe, SubscribeError, Unsubscribe};
-use crate::websocket::outbox::{Sent, Tell};
+use crate::websocket::outbox::Sent;
 use crate::websocket::protocol::event::{EventBody, Gap, Position};
 use crate::websocket::protocol::request::Resume;
 
@@ -69,8 +69,8 @@ impl Registry {
     }
 
     fn leave(&mut self, session: SessionId) {
-        for held in self.listeners.leave(session) {
-            self.parts.live.release(&held.needs);
+        for subscription in self.listeners.leave(session) {
+            self.parts.live.release(&subscription.needs);
         }
     }
 
@@ -91,7 +91,7 @@ impl Registry {
                 self.release(session, *slot);
             }
             if let Some(contact) = self.listeners.contact(session) {
-                contact.news.do_send(Tell(News::Revoked(slots)));
+                contact.entry.tell(News::Revoked(slots));
             }
         }
         for socket in self.parts.roster.of_gone_accounts(directory) {
@@ -101,8 +101,8 @@ impl Registry {
     }
 
     fn release(&mut self, session: SessionId, slot: Slot) {
-        if let Some(Held { needs, .. }) = self.listeners.remove(session, slot) {
-            self.parts.live.release(&needs);
+        if let Some(subscription) = self.listeners.remove(session, slot) {
+            self.parts.live.release(&subscription.needs);
         }
     }
 
@@ -157,7 +157,7 @@ impl Registry {
     fn resume(
         &mut self,
         resume: &Resume,
-        subscriptions: &[(Slot, Subscription)],
+        subscriptions: &[(Slot, Arc<Subscription>)],
     ) -> Option<(Standing, Vec<ByteString>)> {
         let account = subscriptions.iter().find_map(|(_, subscription)| match subscription.scope {
             Scope::Account(account) => Some(account),

@@ -146,6 +146,7 @@ mod tests {
     use crate::websocket::line::{Ending, Line, Peer};
     use crate::websocket::messages::{Contact, News, SessionId};
     use crate::websocket::outbox::{Frame, Outbox, Sent, Tell};
+    use crate::websocket::roster::Entry;
     use crate::websocket::wire::Wire;
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -162,11 +163,13 @@ mod tests {
             context.set_mailbox_capacity(1_000);
             let wire = Wire::new(&UdpSocket::bind("127.0.0.1:0").unwrap()).unwrap().0;
             let line = Arc::new(Line::new(wire, Peer::Converses));
+            let peer = ([127, 0, 0, 1], 1).into();
+            let entry = Entry::new(SessionId(0), peer, 0, Arc::clone(&line), context.address().recipient());
             let outbox = Outbox::new(context.address().recipient(), line, 1 << 20);
             let account = AccountId::from_bytes([1; 16]);
             let caller =
                 Caller { account, rank: Rank::Ordinary, registration: Registration::Registered, expires_ms: u64::MAX };
-            self.contact.send(Contact { outbox, news: context.address().recipient(), caller }).unwrap();
+            self.contact.send(Contact { outbox, entry, caller }).unwrap();
         }
     }
 

@@ -70,7 +70,7 @@ enum Manner {
 /// A subscription that holds.
 struct Held {
     slot: Slot,
-    subscription: Subscription,
+    subscription: Arc<Subscription>,
 }
 
 type Refused = Vec<String>;

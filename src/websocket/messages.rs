@@ -1,11 +1,14 @@
 //! What a session asks of the Registry, and what it hears from there beside its events.
 
-use actix::{Message, Recipient};
+use std::sync::Arc;
+
+use actix::Message;
 use bytestring::ByteString;
 
 use super::bindings::client::Subscription;
-use super::outbox::{Outbox, Tell};
+use super::outbox::Outbox;
 use super::protocol::request::Resume;
+use super::roster::Entry;
 use crate::auth::Caller;
 use crate::kazoo::bindings::Binding;
 use crate::routing::subscriptions::Slot;
@@ -17,7 +20,7 @@ pub struct SessionId(pub u64);
 /// How the Registry reaches a session. Each `Subscribe` brings one; the first counts.
 pub struct Contact {
     pub outbox: Outbox,
-    pub news: Recipient<Tell<News>>,
+    pub entry: Arc<Entry>,
     /// Whoever showed its token.
     pub caller: Caller,
 }
@@ -54,7 +57,7 @@ pub struct Subscribe {
 pub struct Asked {
     pub session: SessionId,
     /// All in one account where the client resumes.
-    pub subscriptions: Vec<(Slot, Subscription)>,
+    pub subscriptions: Vec<(Slot, Arc<Subscription>)>,
     /// Slots that are empty from then on.
     pub instead_of: Vec<Slot>,
     pub resume: Option<Resume>,
@@ -64,7 +67,7 @@ pub struct Asked {
 
 impl Asked {
     pub fn needs(&self) -> impl Iterator<Item = &Binding> {
-        self.subscriptions.iter().flat_map(|(_, subscription)| &subscription.needs)
+        self.subscriptions.iter().flat_map(|(_, subscription)| subscription.needs.iter())
     }
 }
 

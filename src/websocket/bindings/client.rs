@@ -37,16 +37,16 @@ pub struct Subscriber {
     pub words: ScopeWords,
 }
 
-/// What one binding of a client means.
+/// What one binding of a client means. The session and the Registry share it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     pub scope: Scope,
     /// As the client wrote it, byte for byte.
     pub subscribed_key: Arc<str>,
     /// No event matches two of them.
-    pub topics: Vec<Topic>,
+    pub topics: Box<[Topic]>,
     /// What the queue of live events has to be bound to.
-    pub needs: Vec<Binding>,
+    pub needs: Box<[Binding]>,
     /// Its events go to administrators only; who ceases to be one loses it.
     pub for_administrators: bool,
 }
@@ -118,8 +118,8 @@ impl Subscriber {
         Ok(Subscription {
             scope: self.scope,
             subscribed_key: text.into(),
-            topics: meaning.topics,
-            needs: meaning.needs,
+            topics: meaning.topics.into(),
+            needs: meaning.needs.into(),
             for_administrators: meaning.for_administrators,
         })
     }

@@ -75,7 +75,7 @@ impl Dialog {
         });
         let asked = Asked {
             session: self.id,
-            subscriptions: held.iter().map(|held| (held.slot, held.subscription.clone())).collect(),
+            subscriptions: held.iter().map(|held| (held.slot, Arc::clone(&held.subscription))).collect(),
             instead_of: instead_of.clone(),
             resume: resume.clone(),
             reply: Some(reply),
@@ -115,12 +115,13 @@ impl Dialog {
 
     /// `None` before there is a valid token.
     fn contact(&self, link: &Link<'_, Self>) -> Option<Contact> {
-        self.login.caller().map(|caller| Contact { outbox: link.outbox(), news: link.address(), caller })
+        let entry = Arc::clone(self.entry.as_ref()?);
+        self.login.caller().map(|caller| Contact { outbox: link.outbox(), entry, caller })
     }
 
     fn hold(&mut self, subscription: Subscription, positions: Positions) -> Held {
         self.slots = self.slots.wrapping_add(1);
-        Held { slot: slot(self.slots, positions), subscription }
+        Held { slot: slot(self.slots, positions), subscription: Arc::new(subscription) }
     }
 
     fn find(&self, scope: Scope, key: &str) -> Option<&Held> {
@@ -211,7 +212,7 @@ impl Dialog {
 
     pub(super) fn reannounce(&mut self, link: &mut Link<'_, Self>) {
         let Some(contact) = self.contact(link).filter(|_| !self.held.is_empty()) else { return };
-        let subscriptions = self.held.iter().map(|held| (held.slot, held.subscription.clone())).collect();
+        let subscriptions = self.held.iter().map(|held| (held.slot, Arc::clone(&held.subscription))).collect();
         let asked = Asked { session: self.id, subscriptions, instead_of: Vec::new(), resume: None, reply: None };
         let registry = self.shared.subscribe.clone();
         // A broker that is away has the need all the same; the Registry sees to it.
