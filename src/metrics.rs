@@ -364,6 +364,10 @@ impl Metrics {
         self.websocket_ends.get_or_create(&SocketLabels { reason }).inc();
     }
 
+    pub fn websocket_ends_by(&self, reason: &'static str) -> u64 {
+        self.websocket_ends.get_or_create(&SocketLabels { reason }).get()
+    }
+
     pub fn websocket_refused(&self, reason: &'static str) {
         self.websocket_refusals.get_or_create(&SocketLabels { reason }).inc();
     }

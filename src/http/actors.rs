@@ -1,5 +1,7 @@
 //! `GET /v2/actors`: the figures of every actor, and of each kind as a whole, for system administrators.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::answer::Answer;
@@ -9,6 +11,7 @@ use super::error::ApiError;
 use super::state::ActorProbe;
 use crate::metrics::ActorKind;
 use crate::routing::messages::{HookStatus, ListStatus};
+use crate::websocket::close::CloseCode;
 use crate::websocket::roster::Entry;
 
 pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError> {
@@ -20,8 +23,15 @@ pub async fn list(TokenCall { call, .. }: TokenCall) -> Result<Answer, ApiError>
         (of_all_hooks(&statuses, restarts), webhooks)
     })
     .await?;
-    let sockets: Vec<Value> = call.state.roster.all().iter().map(|socket| of_socket(socket)).collect();
-    Ok(Answer::ok(json!({ "actors": actors, "all_webhooks": all, "webhooks": webhooks, "websockets": sockets })))
+    let sockets = call.state.roster.all();
+    let panics = call.state.metrics.websocket_ends_by(CloseCode::Panicked.label());
+    Ok(Answer::ok(json!({
+        "actors": actors,
+        "all_webhooks": all,
+        "webhooks": webhooks,
+        "all_websockets": of_all_sockets(&sockets, panics),
+        "websockets": sockets.iter().map(|socket| of_socket(socket)).collect::<Vec<_>>(),
+    })))
 }
 
 fn of_probe(probe: &ActorProbe) -> Value {
@@ -48,11 +58,27 @@ fn of_socket(socket: &Entry) -> Value {
         "account_id": socket.labels().account(),
         "alive": true,
         "started_at": gregorian(socket.opened_ms),
+        // A session that panics is closed, and is not here any more.
         "restarts": 0,
+        "panics": 0,
+        "handled": traffic.frames,
+        "mailbox_depth": socket.line.queued_frames(),
         "bindings": socket.labels().bindings.len(),
         "frames": traffic.frames,
         "bytes": traffic.bytes,
         "queued_bytes": socket.line.queued_bytes(),
+    })
+}
+
+fn of_all_sockets(sockets: &[Arc<Entry>], panics: u64) -> Value {
+    json!({
+        "kind": "SessionActor",
+        "count": sockets.len(),
+        "alive": sockets.len(),
+        "restarts": 0,
+        "panics": panics,
+        "handled": sockets.iter().map(|socket| socket.line.traffic().frames).sum::<u64>(),
+        "mailbox_depth": sockets.iter().map(|socket| socket.line.queued_frames()).sum::<usize>(),
     })
 }
 

@@ -68,6 +68,7 @@ pub struct Line {
     wire: Arc<Wire>,
     peer: Peer,
     queued_bytes: AtomicUsize,
+    queued_frames: AtomicUsize,
     /// Written by the session alone.
     frames: AtomicU64,
     bytes: AtomicU64,
@@ -83,6 +84,7 @@ impl Line {
             wire,
             peer,
             queued_bytes: AtomicUsize::new(0),
+            queued_frames: AtomicUsize::new(0),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             ending: OnceLock::new(),
@@ -93,6 +95,7 @@ impl Line {
 
     /// Makes room for a frame; `false` when there is none. One always fits into an empty queue.
     pub(super) fn reserve(&self, bytes: usize, max: usize) -> bool {
+        self.queued_frames.fetch_add(1, Ordering::Relaxed);
         let before = self.queued_bytes.fetch_add(bytes, Ordering::Relaxed);
         before == 0 || before + bytes <= max
     }
@@ -100,6 +103,7 @@ impl Line {
     /// The session has taken a frame out of its mailbox.
     pub(super) fn drained(&self, bytes: usize) {
         self.queued_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.queued_frames.fetch_sub(1, Ordering::Relaxed);
         self.sent(bytes);
     }
 
@@ -111,6 +115,11 @@ impl Line {
 
     pub fn queued_bytes(&self) -> usize {
         self.queued_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Frames in its mailbox.
+    pub fn queued_frames(&self) -> usize {
+        self.queued_frames.load(Ordering::Relaxed)
     }
 
     pub fn traffic(&self) -> Traffic {
@@ -210,6 +219,7 @@ mod tests {
         line.drained(1_000);
         line.drained(1);
         assert!(line.reserve(60, 100) && line.reserve(40, 100) && !line.reserve(1, 100));
+        assert_eq!(line.queued_frames(), 3);
     }
 
     #[test]

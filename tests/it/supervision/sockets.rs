@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use actix_web::http::Method;
 use serde_json::{Value, json};
 
 use crate::support::bridge::Bridge;
@@ -72,6 +73,10 @@ async fn session_that_panics_closes_its_socket_and_no_other() {
     }
     assert_eq!(sockets.bridge.metric("hookswitch_websocket_ends_total{reason=\"panicked\"}").await, 5);
     eventually("two sockets", async || sockets.bridge.metric("hookswitch_websockets").await == 2).await;
+    let actors = sockets.bridge.call(Method::GET, "/v2/actors", &Value::Null).await;
+    let all = &actors["all_websockets"];
+    assert_eq!((&all["panics"], &all["count"], &all["mailbox_depth"]), (&json!(5), &json!(2), &json!(0)), "{all}");
+    assert!(all["handled"].as_u64().unwrap() >= 4, "two replies and two events: {all}");
 }
 
 #[actix_web::test]
