@@ -71,6 +71,8 @@ fn cors(origins: &[String]) -> Cors {
             "Content-Type",
             "If-None-Match",
             "Last-Event-ID",
+            // Clients of Server-Sent Events that are not the browser's own send it.
+            "Cache-Control",
             "X-Pretty-Print",
             "X-Request-ID",
         ])

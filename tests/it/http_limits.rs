@@ -157,7 +157,10 @@ async fn preflight_from_any_origin_is_let_through() {
     let headers = [
         ("Origin", "https://monster.example.com"),
         ("Access-Control-Request-Method", "PATCH"),
-        ("Access-Control-Request-Headers", "x-auth-token,content-type,authorization,if-none-match,x-pretty-print"),
+        (
+            "Access-Control-Request-Headers",
+            "x-auth-token,content-type,authorization,if-none-match,x-pretty-print,last-event-id,cache-control",
+        ),
     ];
     let answer = app.send_with(Method::OPTIONS, &path, &headers, "").await;
     assert_eq!(answer.status, 200);
