@@ -6,7 +6,9 @@
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
+use crate::kazoo::Object;
 use crate::kazoo::members::{Member, Places, ReadKey};
 use crate::kazoo::skim::{Glance, Keep, Look, Skip, TextOf};
 use crate::kazoo::table::MWI_UPDATE;
@@ -58,6 +60,14 @@ impl Head {
         deserializer.deserialize_map(ReadHead { body, head: &mut head, places: &mut places })?;
         deserializer.end()?;
         Ok((head, places))
+    }
+
+    /// The event of this text, written anew with no escapes in its names, and where its members stand then.
+    pub fn unescaped(text: &str) -> (String, Places) {
+        let plain = serde_json::from_str::<Object>(text).unwrap_or_default();
+        let plain = Value::Object(plain).to_string();
+        let places = Self::read(&plain).map(|(_, places)| places).unwrap_or_default();
+        (plain, places)
     }
 
     fn take(&mut self, member: Member, value: &Glance<'_>) {

@@ -31,6 +31,14 @@ macro_rules! members {
                     _ => return None,
                 })
             }
+
+            #[cfg(test)]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$placed => $placed_name,)*
+                    $(Self::$other => $other_name,)*
+                }
+            }
         }
     };
 }

@@ -8,7 +8,7 @@
 //! - [`segment`], [`routing`]: where it would be published
 //! - [`normalise`], [`coerce`], [`fields`], [`call_payload`], [`payload`]: what a hook is sent
 //! - `selection`, [`topics`], [`bindings`]: which events a hook takes
-//! - [`needed`], [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
+//! - [`channel`], [`commands`]: what an event tells of a live call, and what can be done to one
 //! - [`rewrite`]: what a socket is sent
 //! - [`catalogue`]: the hooks on offer, and sample payloads
 //! - [`dump`]: Kazoo's own accounts and hooks, as its database gives them out
@@ -26,7 +26,6 @@ pub mod fields;
 pub mod head;
 pub mod kind;
 pub mod members;
-pub mod needed;
 pub mod normalise;
 pub mod notifications;
 pub mod owner;

@@ -25,17 +25,15 @@ pub fn payload<'a>(
     account: AccountId,
     reserved_ccv_keys: &[String],
 ) -> Fields<'a> {
-    if is_call(kind) && places.are_complete() {
-        return Call::read(text, places).payload(kind, account, reserved_ccv_keys);
+    if is_call(kind) {
+        if places.are_complete() {
+            return Call::read(text, places).payload(kind, account, reserved_ccv_keys);
+        }
+        let (plain, places) = Head::unescaped(text);
+        return Call::read(&plain, &places).payload(kind, account, reserved_ccv_keys).into_owned();
     }
     let event: Object = serde_json::from_str(text).unwrap_or_default();
     match kind {
-        // Written anew, its names have no escapes.
-        _ if is_call(kind) => {
-            let plain = Value::Object(event).to_string();
-            let places = Head::read(&plain).map(|(_, places)| places).unwrap_or_default();
-            Call::read(&plain, &places).payload(kind, account, reserved_ccv_keys).into_owned()
-        }
         Kind::Parking(_) => parking(event, account).into(),
         Kind::Object { action, object_type } => object(event, account, action, object_type),
         Kind::Sms | Kind::Mms => message(&event, account),

@@ -17,7 +17,7 @@ impl Registry {
     pub(super) fn learn_of_call(&self, kind: Kind, event: &Event, account: AccountId) {
         let (Some(change), Some(call_id)) = (Change::of(kind), event.head.call_id.as_deref()) else { return };
         let teller = if event.publisher.is_none() { Teller::Broker } else { Teller::Http };
-        let sighting = Sighting::read(change, event.text());
+        let sighting = Sighting::read(change, event.text(), &event.places);
         let mut channels = self.channels();
         channels.learn(teller, account, call_id, sighting, now_ms());
         self.parts.metrics.channels.set(channels.len() as i64);

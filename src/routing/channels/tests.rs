@@ -3,6 +3,8 @@ use std::collections::BTreeSet;
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
+use crate::kazoo::head::Head;
+
 use super::{AccountId, Bridge, Change, Channels, ENDED_MAX, Sighting, Teller};
 
 fn account(byte: u8) -> AccountId {
@@ -10,7 +12,8 @@ fn account(byte: u8) -> AccountId {
 }
 
 fn sighting(change: Change, body: &str) -> Sighting {
-    Sighting::read(change, body)
+    let (_, places) = Head::read(body).unwrap();
+    Sighting::read(change, body, &places)
 }
 
 fn channels() -> Channels {
