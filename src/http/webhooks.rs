@@ -4,10 +4,8 @@
 //! faster, so that two clients who patch different fields at once both get what they asked for.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::time::sleep;
 
 use super::answer::Answer;
 use super::call::{AccountCall, Call, offload};
@@ -20,10 +18,9 @@ use crate::routing::messages::{DeleteHook, EnableHooks, GetHook, HookError, List
 use crate::webhook::document::merge;
 use crate::webhook::hook::Hook;
 
-/// How long to wait before a change that somebody overtook is made to the newer version; the longest in milliseconds.
-/// After the last one the client is told of the conflict. A write takes about a millisecond, and on a busy disk, when the
-/// hook is being disabled at the same time, a thousand times that.
-const WAITS_MS: [u64; 7] = [20, 40, 80, 160, 320, 640, 1_280];
+/// How often a change that somebody overtook is made to the newer version, before the client is told of the conflict.
+/// Each time another change of the hook has been made, for which the Registry waited.
+const OVERTAKEN_MAX: usize = 100;
 
 impl Listed for Arc<Hook> {
     fn key(&self) -> Key {
@@ -76,13 +73,13 @@ pub async fn patch(on: AccountCall) -> Result<Answer, ApiError> {
 
 pub async fn delete(on: AccountCall) -> Result<Answer, ApiError> {
     let hook = find(&on).await?;
-    let mut waits = WAITS_MS.into_iter();
-    loop {
+    for _ in 0..=OVERTAKEN_MAX {
         match on.call.ask(DeleteHook(hook.id)).await? {
-            Err(HookError::Stale(_)) => wait(&mut waits).await?,
+            Err(HookError::Stale(_)) => {}
             deleted => return Ok(document(&*deleted?.ok_or_else(|| on.unknown_id())?)),
         }
     }
+    Err(ApiError::Conflict)
 }
 
 pub async fn enable_all(AccountCall { mut call, account, .. }: AccountCall) -> Result<Answer, ApiError> {
@@ -112,29 +109,18 @@ async fn change(
 ) -> Result<Answer, ApiError> {
     let mut previous = find(&on).await?;
     let given = on.call.take_object()?;
-    let mut waits = WAITS_MS.into_iter();
-    loop {
+    for _ in 0..=OVERTAKEN_MAX {
         let document = next(&previous, given.clone());
         let hook = with_rules(&on.call, &on.caller, |rules| {
             Hook::validate(previous.id, on.account, document, rules, now_ms())
         })?;
         let replaces = Replaces::Revision(previous.revision);
         match on.call.ask(PutHook { hook: hook.succeeding(&previous), replaces }).await? {
-            Err(HookError::Stale(_)) => {
-                wait(&mut waits).await?;
-                previous = find(&on).await?;
-            }
+            Err(HookError::Stale(_)) => previous = find(&on).await?,
             result => return Ok(self::document(&*result?)),
         }
     }
-}
-
-/// Until it is worth another try; an error when it no longer is.
-async fn wait(waits: &mut impl Iterator<Item = u64>) -> Result<(), ApiError> {
-    let longest = waits.next().ok_or(ApiError::Conflict)?;
-    // At random, so that those who collided do not do so again.
-    sleep(Duration::from_millis(longest).mul_f64(rand::random_range(0.1..1.0))).await;
-    Ok(())
+    Err(ApiError::Conflict)
 }
 
 fn document(hook: &Hook) -> Answer {

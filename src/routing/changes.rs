@@ -1,13 +1,14 @@
 //! The way of a changed hook: to the store, to the broker, to its actor, and only then is it answered.
 //!
-//! One write at a time per hook: a second one that comes while the first is under way is told that it is stale.
+//! One write at a time per hook: a second one that comes while the first is under way waits for its end, and is told that
+//! it is stale.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, ActorTryFutureExt, AsyncContext, Context, Handler, ResponseActFuture, WrapFuture};
-use futures_util::future::join_all;
-use log::{error, info, warn};
+use actix::{ActorFutureExt, ActorTryFutureExt, AsyncContext, Handler, ResponseActFuture, WrapFuture};
+use futures_util::future::{FutureExt, join_all};
+use log::info;
 use serde_json::json;
 
 use super::bindings::{NotBound, Reconcile};
@@ -16,35 +17,32 @@ use super::messages::{
     AccountLimits, DeleteHook, Drain, EnableHooks, ForgetAccount, HookError, PutHook, PutLimits, Replaces, ResendDead,
 };
 use super::registry::Registry;
-use crate::event::{Audience, Event, Ingest, Publish, PublishError, Receipt, now_ms};
+use crate::event::now_ms;
 use crate::faults::fault_point;
-use crate::ids::{AccountId, EventId, HookId};
-use crate::kazoo::notifications;
+use crate::ids::{AccountId, HookId};
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Committed, DeliveryKey, StoreError, Write};
 use crate::webhook::actor::Backlog;
 use crate::webhook::attempt::one_off_log;
 use crate::webhook::hook::Hook;
-use crate::webhook::messages::{DisableHook, Discard, Update, WriteDown};
-
-/// How often, and how much later, what could not be handed to the consumer is handed to it again.
-const PUBLISH_TRIES: usize = 10;
-const PUBLISH_AGAIN: Duration = Duration::from_millis(200);
-
-/// How long to leave a hook alone that could not be disabled just now.
-const DISABLE_AGAIN: Duration = Duration::from_millis(100);
+use crate::webhook::messages::{Discard, Update, WriteDown};
 
 impl Registry {
+    /// The answer to a change of a hook that is being written just now, once that is over.
+    fn overtaken<T: 'static>(&mut self, id: HookId) -> ResponseActFuture<Self, Result<T, HookError>> {
+        Box::pin(self.writes.ended(id).map(move |()| Err(HookError::Stale(id))).into_actor(self))
+    }
+
     /// Stores a hook; the result is in force everywhere but perhaps at the broker.
-    fn store_hook(&mut self, hook: Hook) -> ResponseActFuture<Self, Result<Arc<Hook>, HookError>> {
+    pub(super) fn store_hook(&mut self, hook: Hook) -> ResponseActFuture<Self, Result<Arc<Hook>, HookError>> {
         let id = hook.id;
-        if !self.writing.insert(id) {
-            return Box::pin(async move { Err(HookError::Stale(id)) }.into_actor(self));
+        if !self.writes.begin(id) {
+            return self.overtaken(id);
         }
         let hook = Arc::new(hook);
         let stored = self.parts.store.commit(vec![Write::PutHook { id, record: hook.to_record() }]);
         Box::pin(stored.into_actor(self).map(move |result, actor, _| {
-            actor.writing.remove(&id);
+            actor.writes.end(id);
             result?;
             fault_point!("registry.stored");
             actor.put_in_force(&hook);
@@ -101,57 +99,6 @@ impl Registry {
     pub(super) fn discarded(&self, count: u64) {
         self.parts.metrics.deliveries_ended(DeliveryOutcome::Discarded, count);
     }
-
-    /// The disabling, as Kazoo announces it.
-    fn announce_disabled(&self, hook: &Hook, reason: &str, ctx: &mut Context<Self>) {
-        let Some(row) = notifications::by_name("webhook_disabled") else {
-            return;
-        };
-        let body = json!({
-            "App-Name": "hookswitch",
-            "App-Version": env!("CARGO_PKG_VERSION"),
-            "Event-Category": notifications::EVENT_CATEGORY,
-            "Event-Name": row.name,
-            "Msg-ID": EventId::random(),
-            "Node": self.parts.node_name,
-            "Account-ID": hook.account,
-            "Hook-ID": hook.id,
-            "Reason": reason,
-        });
-        let body = body.to_string().into_bytes();
-        if !self.parts.bus.publish.is_walled_up() {
-            let message =
-                Publish { exchange: notifications::EXCHANGE, routing_key: row.routing_key(), body: body.into() };
-            let metrics = Arc::clone(&self.parts.metrics);
-            let (id, bus) = (hook.id, self.parts.bus.publish.clone());
-            let published = async move {
-                let mut result = bus.ask(message.clone()).await;
-                // A consumer that panicked is there again in a moment.
-                for _ in 0..PUBLISH_TRIES {
-                    if result.is_ok() {
-                        break;
-                    }
-                    tokio::time::sleep(PUBLISH_AGAIN).await;
-                    result = bus.ask(message.clone()).await;
-                }
-                if let Err(error) = result.unwrap_or(Err(PublishError::Disconnected)) {
-                    metrics.publish_failures.inc();
-                    warn!("cannot publish that hook {id} was disabled: {error}");
-                }
-            };
-            ctx.spawn(published.into_actor(self));
-            return;
-        }
-        // Without a broker it enters by the front door.
-        match Event::parse(notifications::EXCHANGE, &row.routing_key(), body.into(), None) {
-            Ok(event) => {
-                let ingest = Ingest { event, receipt: Receipt::new(|_| ()), audience: Audience::Everyone };
-                // Only while the Registry ends is it not there.
-                drop(self.parts.bus.ingest.tell(ingest));
-            }
-            Err(error) => error!("cannot announce that hook {} was disabled: {error}", hook.id),
-        }
-    }
 }
 
 impl Handler<PutHook> for Registry {
@@ -198,12 +145,12 @@ impl Handler<DeleteHook> for Registry {
         let Some(hook) = self.hooks.get(id).map(|entry| Arc::clone(&entry.hook)) else {
             return Box::pin(async { Ok(None) }.into_actor(self));
         };
-        if !self.writing.insert(id) {
-            return Box::pin(async move { Err(HookError::Stale(id)) }.into_actor(self));
+        if !self.writes.begin(id) {
+            return self.overtaken(id);
         }
         let deleted = self.parts.store.commit(vec![Write::DeleteHook(id)]);
         Box::pin(deleted.into_actor(self).map(move |result, actor, ctx| {
-            actor.writing.remove(&id);
+            actor.writes.end(id);
             actor.remove_hook(id, result?);
             let reconciled = actor.reconcile();
             // Nobody waits for an unbinding: an event too many is dropped.
@@ -253,16 +200,15 @@ impl Handler<EnableHooks> for Registry {
         self.mailbox().handled();
         let hooks = accounts.iter().flat_map(|account| self.hooks.of_account(*account));
         let disabled: Vec<Hook> = hooks
-            .filter(|hook| hook.disable_reason.is_some() && !self.writing.contains(&hook.id))
+            .filter(|hook| hook.disable_reason.is_some() && self.writes.begin(hook.id))
             .map(|hook| hook.enabled(now_ms()))
             .collect();
         let ids: Vec<HookId> = disabled.iter().map(|hook| hook.id).collect();
-        self.writing.extend(&ids);
         let writes = disabled.iter().map(|hook| Write::PutHook { id: hook.id, record: hook.to_record() }).collect();
         let stored = self.parts.store.commit(writes);
         let enabled = stored.into_actor(self).map(move |result: Result<Committed, StoreError>, actor, _| {
             for id in &ids {
-                actor.writing.remove(id);
+                actor.writes.end(*id);
             }
             result?;
             for hook in disabled {
@@ -280,44 +226,6 @@ impl Handler<EnableHooks> for Registry {
             }
             .into_actor(actor)
         }))
-    }
-}
-
-impl Handler<DisableHook> for Registry {
-    type Result = ();
-
-    fn handle(&mut self, DisableHook { id, reason }: DisableHook, ctx: &mut Self::Context) {
-        self.mailbox().handled();
-        self.disable(id, reason, ctx);
-    }
-}
-
-impl Registry {
-    fn disable(&mut self, id: HookId, reason: &'static str, ctx: &mut Context<Self>) {
-        let Some(hook) = self.hooks.get(id).map(|entry| Arc::clone(&entry.hook)) else {
-            return;
-        };
-        if !hook.enabled {
-            return;
-        }
-        if self.writing.contains(&id) {
-            // Whatever is being written now, the hook is to be disabled afterwards.
-            ctx.run_later(DISABLE_AGAIN, move |actor, ctx| actor.disable(id, reason, ctx));
-            return;
-        }
-        let stored = self.store_hook(hook.disabled(reason, now_ms()));
-        ctx.spawn(stored.map(move |result, actor, ctx| match result {
-            Ok(hook) => {
-                warn!("hook {id} of account {} is disabled: {reason}", hook.account);
-                actor.announce_disabled(&hook, reason, ctx);
-                let reconciled = actor.reconcile();
-                ctx.spawn(async move { _ = reconciled.await }.into_actor(actor));
-            }
-            Err(error) => {
-                error!("cannot disable hook {id} ({reason}): {error}");
-                ctx.run_later(10 * DISABLE_AGAIN, move |actor, ctx| actor.disable(id, reason, ctx));
-            }
-        }));
     }
 }
 

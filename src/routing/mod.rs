@@ -1,7 +1,7 @@
 //! Which hooks and which sockets an event goes to.
 //!
 //! [`registry`] is the actor that owns the `hooks`, of which the [`takers`] get an event (`events` is its way through
-//! it, `changes` that of a changed hook, `answers` what it tells, `one_offs` are the hooks that nobody registered,
+//! it, `changes` that of a changed hook, `writes` which are under way, `disabling` the one nobody asks for, `answers` what it tells, `one_offs` are the hooks that nobody registered,
 //! `sessions` is its side towards sockets, `live` what it knows of live calls); [`bindings`] counts what is needed from
 //! the broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and
 //! a conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded.
@@ -17,6 +17,7 @@ pub mod channels;
 pub mod commands;
 pub mod conferences;
 pub mod demand;
+mod disabling;
 mod events;
 pub mod forest;
 #[cfg(test)]
@@ -38,3 +39,4 @@ mod sessions;
 pub mod subscriptions;
 pub mod takers;
 mod ushers;
+mod writes;

@@ -14,7 +14,7 @@
 //! from the broker. [`super::events`] is the way of an event, [`super::changes`] that of a changed hook, and
 //! [`super::respawn`] starts their actors.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +33,7 @@ use super::messages::AccountLimits;
 use super::one_offs::{OneOffs, Waiting};
 use super::pace::Pace;
 use super::respawn::Era;
+use super::writes::Writes;
 use crate::auth::Auth;
 use crate::config;
 use crate::event::{Ingest, Publish};
@@ -107,8 +108,7 @@ pub struct Registry {
     pub(super) checked_rights: Option<u64>,
     /// Reused for each event.
     pub(super) topic: String,
-    /// Hooks with a write under way: one at a time each.
-    pub(super) writing: HashSet<HookId>,
+    pub(super) writes: Writes,
     pub(super) draining: bool,
     /// Reused for each event.
     pub(super) found: Vec<HookId>,
@@ -130,7 +130,7 @@ impl Registry {
             histories: HashMap::new(),
             checked_rights: None,
             topic: String::new(),
-            writing: HashSet::new(),
+            writes: Writes::default(),
             draining: false,
             found: Vec::new(),
         };

@@ -184,14 +184,14 @@ async fn concurrent_patches_of_different_fields_all_hold() {
     let account = app.create_account("mine", None).await;
     let hook = app.put_hook(account, &json!({})).await;
     let path = format!("/v2/accounts/{account}/webhooks/{hook}");
-    let patch = async |key: &str| {
+    let keys: Vec<String> = (0..40).map(|number| format!("field_{number}")).collect();
+    let patch = async |key: &String| {
         let answer = app.call(Method::PATCH, &path, Some(json!({ "data": { key: true } }))).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     };
-    let keys = ["one", "two", "three", "four"];
-    futures_util::future::join_all(keys.map(patch)).await;
+    futures_util::future::join_all(keys.iter().map(patch)).await;
     let document = app.get(&path).await;
-    assert_eq!(keys.map(|key| document.data(key).clone()), [true; 4].map(Value::from));
+    assert!(keys.iter().all(|key| document.data(key) == true), "{}", document.body);
 }
 
 #[actix_web::test]
