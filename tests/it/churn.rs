@@ -4,6 +4,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -23,6 +25,9 @@ const CHURNERS: usize = 3;
 /// How long a hook lives between two changes.
 const PAUSE: Duration = Duration::from_millis(15);
 const BATCH: usize = 20;
+/// How far the events may be ahead of their deliveries. A slow machine, where the churning takes long, would otherwise
+/// have a backlog at its end that nobody waits for.
+const AHEAD_MAX: usize = 400;
 
 /// A server with hooks that stay, in two accounts of which one is the other's parent.
 struct Scene {
@@ -35,6 +40,8 @@ struct Scene {
     edited: String,
     /// The number of the next event.
     next: Cell<usize>,
+    /// Requests that the first of the stable hooks has made.
+    delivered: Arc<AtomicUsize>,
     /// Events that the server has taken.
     taken: RefCell<Vec<usize>>,
     churning: Cell<usize>,
@@ -45,7 +52,12 @@ struct Scene {
 impl Scene {
     async fn new(app: TestApp) -> Self {
         let server = HookServer::start();
-        server.answer_by(|request| Answer::status(if request.target.starts_with("/fail") { 500 } else { 200 }));
+        let delivered = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&delivered);
+        server.answer_by(move |request| {
+            count.fetch_add(usize::from(request.target == "/own"), Ordering::SeqCst);
+            Answer::status(if request.target.starts_with("/fail") { 500 } else { 200 })
+        });
         let parent = app.create_account("parent", None).await;
         let child = app.create_account("child", Some(parent)).await;
         let hook = |path: &str, kind: &str| json!({"uri": server.url(path), "hook": kind, "format": "json"});
@@ -63,6 +75,7 @@ impl Scene {
             stable: ["/own", "/all", "/parent", "/edited"],
             edited,
             next: Cell::new(0),
+            delivered,
             taken: RefCell::default(),
             churning: Cell::new(CHURNERS),
             owed: RefCell::default(),
@@ -73,8 +86,12 @@ impl Scene {
         self.churning.get() > 0
     }
 
-    /// The numbers of further events.
-    fn batch(&self) -> std::ops::Range<usize> {
+    /// The numbers of further events, once most of the earlier ones are delivered.
+    async fn batch(&self) -> std::ops::Range<usize> {
+        eventually("deliveries follow the events", async || {
+            self.next.get() < self.delivered.load(Ordering::SeqCst) + AHEAD_MAX
+        })
+        .await;
         let first = self.next.get();
         self.next.set(first + BATCH);
         first..first + BATCH
@@ -82,7 +99,7 @@ impl Scene {
 
     async fn publish_over_http(&self) {
         while self.is_churning() {
-            let numbers = self.batch();
+            let numbers = self.batch().await;
             let events: Vec<Value> = numbers.clone().map(|number| event(self.child, number)).collect();
             self.app.publish(self.child, &events).await;
             self.taken.borrow_mut().extend(numbers);
@@ -91,7 +108,7 @@ impl Scene {
 
     async fn publish_to(&self, mut broker: Publisher) {
         while self.is_churning() {
-            let numbers = self.batch();
+            let numbers = self.batch().await;
             let key = |number: usize| format!("call.CHANNEL_CREATE.{number}");
             let message = |number: usize| Message::json("callevt", &key(number), &event(self.child, number));
             let messages: Vec<Message> = numbers.clone().map(message).collect();
