@@ -198,24 +198,9 @@ impl Handler<EnableHooks> for Registry {
 
     fn handle(&mut self, EnableHooks(accounts): EnableHooks, _: &mut Self::Context) -> Self::Result {
         self.mailbox().handled();
-        let hooks = accounts.iter().flat_map(|account| self.hooks.of_account(*account));
-        let disabled: Vec<Hook> = hooks
-            .filter(|hook| hook.disable_reason.is_some() && self.writes.begin(hook.id))
-            .map(|hook| hook.enabled(now_ms()))
-            .collect();
-        let ids: Vec<HookId> = disabled.iter().map(|hook| hook.id).collect();
-        let writes = disabled.iter().map(|hook| Write::PutHook { id: hook.id, record: hook.to_record() }).collect();
-        let stored = self.parts.store.commit(writes);
-        let enabled = stored.into_actor(self).map(move |result: Result<Committed, StoreError>, actor, _| {
-            for id in &ids {
-                actor.writes.end(*id);
-            }
-            result?;
-            for hook in disabled {
-                actor.put_in_force(&Arc::new(hook));
-            }
-            Ok(ids.len())
-        });
+        let disabled = self.disabled_hooks(&accounts);
+        let written = join_all(disabled.iter().map(|hook| self.writes.ended(hook.id)));
+        let enabled = written.into_actor(self).then(move |_, actor, _| actor.enable(&accounts));
         Box::pin(enabled.and_then(|count, actor: &mut Self, _| {
             let reconciled = actor.reconcile();
             async move {
@@ -225,6 +210,34 @@ impl Handler<EnableHooks> for Registry {
                 Ok(count)
             }
             .into_actor(actor)
+        }))
+    }
+}
+
+impl Registry {
+    /// Those that were disabled automatically.
+    fn disabled_hooks(&self, accounts: &[AccountId]) -> Vec<Arc<Hook>> {
+        let hooks = accounts.iter().flat_map(|account| self.hooks.of_account(*account));
+        hooks.filter(|hook| hook.disable_reason.is_some()).collect()
+    }
+
+    fn enable(&mut self, accounts: &[AccountId]) -> ResponseActFuture<Self, Result<usize, HookError>> {
+        let mut disabled = self.disabled_hooks(accounts);
+        // One that is being changed again already is that other change's.
+        disabled.retain(|hook| self.writes.begin(hook.id));
+        let enabled: Vec<Hook> = disabled.iter().map(|hook| hook.enabled(now_ms())).collect();
+        let writes = enabled.iter().map(|hook| Write::PutHook { id: hook.id, record: hook.to_record() }).collect();
+        let stored = self.parts.store.commit(writes);
+        Box::pin(stored.into_actor(self).map(move |result: Result<Committed, StoreError>, actor, _| {
+            for hook in &enabled {
+                actor.writes.end(hook.id);
+            }
+            result?;
+            let count = enabled.len();
+            for hook in enabled {
+                actor.put_in_force(&Arc::new(hook));
+            }
+            Ok(count)
         }))
     }
 }

@@ -133,6 +133,27 @@ async fn gone_endpoint_gets_what_was_held_when_its_hook_is_enabled() {
 }
 
 #[actix_web::test]
+async fn enabling_all_enables_also_those_that_are_being_changed() {
+    let app = app(|_| ()).await;
+    let server = HookServer::start();
+    let account = app.create_account("mine", None).await;
+    let hook = put_hook(&app, account, &server, json!({})).await;
+    for round in 0..10 {
+        server.answer_with(410);
+        app.publish(account, &[call(account, &round.to_string())]).await;
+        app.eventually_disabled(account, &hook, GONE).await;
+        server.answer_with(200);
+        let name = json!({ "name": format!("round {round}") });
+        let change = app.patch_hook(account, &hook, &name);
+        let (changed, ()) = tokio::join!(change, app.enable_hooks(account));
+        let document = app.hook(account, &hook).await;
+        assert_eq!((&changed["name"], &document["name"]), (&name["name"], &name["name"]));
+        assert_eq!(document["enabled"], true, "in round {round}");
+        app.eventually_pending(&hook, 0).await;
+    }
+}
+
+#[actix_web::test]
 async fn failures_count_on_after_a_restart() {
     let mut app = app(|_| ()).await;
     let server = HookServer::start();
