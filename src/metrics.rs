@@ -209,6 +209,7 @@ pub struct Metrics {
     pub websocket_frames: Counter,
     pub websocket_bytes: Counter,
     pub websocket_request_errors: Counter,
+    pub websocket_subscribe_errors: Counter,
     pub frame_seconds: Histogram,
     pub websocket_ends: Family<SocketLabels, Counter>,
     pub websocket_refusals: Family<SocketLabels, Counter>,
@@ -317,6 +318,12 @@ impl Metrics {
                 registry,
                 "websocket_request_errors",
                 "Requests on sockets that were answered with an error",
+                Counter::default()
+            ),
+            websocket_subscribe_errors: registered!(
+                registry,
+                "websocket_subscribe_errors",
+                "Bindings that sockets asked for in vain",
                 Counter::default()
             ),
             frame_seconds: registered!(

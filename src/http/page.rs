@@ -92,6 +92,15 @@ impl Listing {
         Ok(listing)
     }
 
+    /// Where all there is has always been shown at once: pages come only when they are asked for.
+    pub fn parse_whole(query: &Query, limits: &Http) -> Result<Self, Faults> {
+        let mut listing = Self::parse(query, limits)?;
+        if ["page_size", "start_key"].iter().all(|key| query.get(key).is_none_or(str::is_empty)) {
+            listing.size = None;
+        }
+        Ok(listing)
+    }
+
     pub fn filter(&self) -> &Filter {
         &self.filter
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
-use super::call::{AccountCall, Call};
+use super::call::{AccountCall, Call, offload};
 use super::clock::gregorian;
 use super::error::ApiError;
-use super::page::Page;
+use super::page::{self, Key, Listed};
 use crate::auth::directory::Rank;
 use crate::validation::Faults;
 use crate::websocket::bindings::catalogue::{Listing, available};
@@ -28,37 +28,64 @@ pub async fn bindings(call: Call) -> Result<Answer, ApiError> {
 
 pub async fn list(on: AccountCall) -> Result<Answer, ApiError> {
     let form = form(&on.call)?;
+    let listing = page::Listing::parse_whole(&on.call.query, &on.call.state.config.http)?;
+    let node: Arc<str> = on.call.state.config.node.name.as_str().into();
     let sockets = visible(&on)?.into_iter();
-    let items = sockets.map(|socket| match form {
-        Listing::Ids => Value::from(socket.socket_id()),
-        Listing::Details => details(&socket, &on.call.state.config.node.name).into(),
-    });
-    Ok(Answer::page(Page::whole(items.collect())))
+    let shown: Vec<Shown> = sockets.map(|socket| Shown { socket, form, node: Arc::clone(&node) }).collect();
+    Ok(Answer::page(offload(move || listing.page(shown)).await?))
+}
+
+struct Shown {
+    socket: Arc<Entry>,
+    form: Listing,
+    node: Arc<str>,
+}
+
+impl Listed for Shown {
+    fn key(&self) -> Key {
+        Key { created_ms: self.socket.opened_ms, id: u128::from(self.socket.id.0).to_be_bytes() }
+    }
+
+    fn document(&self) -> Value {
+        details(&self.socket, &self.node).into()
+    }
+
+    fn summary(&self) -> Value {
+        match self.form {
+            Listing::Ids => self.socket.socket_id().into(),
+            Listing::Details => self.document(),
+        }
+    }
 }
 
 /// One that is not there is no error, as in Kazoo.
 pub async fn show(on: AccountCall) -> Result<Answer, ApiError> {
     let form = form(&on.call)?;
-    let node = &on.call.state.config.node.name;
-    let found = find(&on)?.first().map(|socket| match form {
-        Listing::Ids => with_account(socket, details(socket, node)),
-        Listing::Details => details(socket, node),
-    });
-    Ok(Answer::ok(match form {
-        Listing::Ids => Value::Array(found.into_iter().map(Value::Object).collect()),
-        Listing::Details => Value::Object(found.unwrap_or_default()),
-    }))
+    Ok(Answer::ok(single(&on, form, find(&on)?.first())))
 }
 
-/// Closes the socket with 4500, and answers what it was.
+/// Closes the socket with 4500, and answers what it was, in the form that shows it.
 pub async fn dismiss(on: AccountCall) -> Result<Answer, ApiError> {
+    let form = form(&on.call)?;
     let found = find(&on)?;
     let socket = found.first().ok_or_else(|| on.unknown_id())?;
-    let document = with_account(socket, details(socket, &on.call.state.config.node.name));
+    let document = single(&on, form, Some(socket));
     for socket in &found {
         socket.line.hang_up(CloseCode::Dismissed);
     }
-    Ok(Answer::ok(Value::Object(document)))
+    Ok(Answer::ok(document))
+}
+
+fn single(on: &AccountCall, form: Listing, socket: Option<&Arc<Entry>>) -> Value {
+    let node = &on.call.state.config.node.name;
+    let found = socket.map(|socket| match form {
+        Listing::Ids => with_account(socket, details(socket, node)),
+        Listing::Details => details(socket, node),
+    });
+    match form {
+        Listing::Ids => Value::Array(found.into_iter().map(Value::Object).collect()),
+        Listing::Details => Value::Object(found.unwrap_or_default()),
+    }
 }
 
 /// Two sockets may have one id, when a client uses the same port towards both of ours.

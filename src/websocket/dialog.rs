@@ -120,7 +120,10 @@ impl Dialog {
         let caller = self.authenticate(frame, link)?;
         self.label(frame);
         match frame.request.as_ref().map_err(|error| vec![error.to_string()])? {
-            Request::Subscribe { target, resume } => self.subscribe(&frame.request_id, caller, target, resume, link),
+            Request::Subscribe { target, resume } => {
+                let answer = self.subscribe(&frame.request_id, caller, target, resume, link);
+                answer.inspect_err(|errors| self.count_subscribe_errors(errors.len()))
+            }
             Request::Unsubscribe(target) => self.unsubscribe(&frame.request_id, caller, target).map(Some),
             Request::UnsubscribeAll => Ok(Some(self.unsubscribe_all(&frame.request_id))),
             Request::Ping => Ok(Some(reply::response(&frame.request_id, "pong"))),

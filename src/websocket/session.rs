@@ -269,7 +269,6 @@ impl<C: Conversation> StreamHandler<Result<Incoming, Violation>> for Session<C> 
 
     /// The connection is gone.
     fn finished(&mut self, context: &mut Self::Context) {
-        self.core.line.end(Ending::Lost);
         context.stop();
     }
 }

@@ -100,7 +100,9 @@ impl Sockets {
 
     /// The session's last word.
     pub(super) fn left(&self, line: &Line) {
-        line.end(Ending::Lost);
+        // The kernel counts the write timeout as well, and may have been first.
+        let half = Duration::from_millis(self.config.write_timeout_ms) / 2;
+        line.end(if line.is_stalled(Instant::now(), half) { Ending::Stalled } else { Ending::Lost });
         self.report(line);
         if let Some(ending) = line.ending() {
             self.metrics.websocket_ended(ending.label());

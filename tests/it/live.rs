@@ -306,10 +306,54 @@ async fn open_sockets_are_listed_in_both_forms_and_closed_on_request() {
     let actors = app.get("/v2/actors").await;
     assert_eq!(actors.data("websockets")[0]["account_id"], account.to_string());
 
-    assert_eq!(app.call_as(&token, Method::DELETE, &one, None).await.status, 200);
+    let deleted = app.call_as(&token, Method::DELETE, &one, None).await;
+    assert_eq!((deleted.status, &deleted.body["data"]), (200, &json!([listed])), "what a GET had shown");
     assert_eq!(client.expect_close().await, 4500);
     eventually("a socket that is gone", async || get(&list).await == json!([])).await;
     assert_eq!(app.call_as(&token, Method::DELETE, &one, None).await.status, 404);
+}
+
+#[actix_web::test]
+async fn open_sockets_are_all_listed_unless_pages_are_asked_for() {
+    let app = TestApp::with(|config| config.http.page_size = 2).await;
+    let account = app.create_account("own", None).await;
+    let mut clients = Vec::new();
+    for _ in 0..5 {
+        clients.push(subscribed(&app, account, CREATES).await);
+    }
+    let mut newest_first: Vec<String> = clients.iter().map(|client| client.address.to_string()).collect();
+    newest_first.reverse();
+    let list = async |query: &str| app.get(&format!("/v2/accounts/{account}/websockets{query}")).await;
+    assert_eq!(list("").await.body["data"], json!(newest_first));
+    let first = list("?page_size=3").await.body;
+    assert_eq!((&first["data"], &first["page_size"]), (&json!(newest_first[..3]), &json!(3)));
+    let rest = list(&format!("?start_key={}", first["next_start_key"].as_str().unwrap())).await.body;
+    assert_eq!((&rest["data"], rest.get("next_start_key")), (&json!(newest_first[3..]), None));
+    let one = list(&format!("?filter_websocket_session_id={}", newest_first[4])).await.body;
+    assert_eq!(one["data"], json!([newest_first[4]]));
+    assert_eq!(list("?page_size=none").await.status, 400);
+}
+
+#[actix_web::test]
+async fn bindings_beyond_the_limit_are_told_and_the_others_hold() {
+    let app = TestApp::with(|config| config.websockets.max_subscriptions = 2).await;
+    let account = app.create_account("own", None).await;
+    let mut client = subscribed(&app, account, CREATES).await;
+    let (answers, destroys) = ("call.CHANNEL_ANSWER.*", "call.CHANNEL_DESTROY.*");
+    let mut ask = async |bindings: &[&str]| {
+        let data = json!({"account_id": account, "bindings": bindings});
+        client.ask(&json!({"action": "subscribe", "data": data})).await
+    };
+    let most = "the socket has 2 subscriptions, which is the most that it may have";
+    let reply = ask(&[CREATES, answers, destroys, "call.NOPE.*"]).await;
+    assert_eq!((&reply["status"], &reply["data"]["subscribed"]), (&json!("success"), &json!([CREATES, answers])));
+    let errors = json!(["call.NOPE.*: event NOPE not supported", format!("{destroys}: {most}")]);
+    assert_eq!(reply["data"]["errors"], errors);
+    let reply = ask(&[destroys]).await;
+    assert_eq!((&reply["status"], &reply["data"]["errors"]), (&json!("error"), &json!([most])));
+    // What is held already needs no room.
+    assert_eq!(ask(&[CREATES, destroys]).await["status"], "success");
+    assert_eq!(app.metric("hookswitch_websocket_subscribe_errors_total").await, 4.0);
 }
 
 #[actix_web::test]

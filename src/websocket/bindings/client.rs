@@ -1,5 +1,6 @@
 //! A client's binding: what it may say, and the patterns that it becomes.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::keys::ScopeWords;
@@ -75,6 +76,11 @@ pub enum BadBinding {
     NotAvailable,
 }
 
+/// An error as it is told; where several bindings were asked for, it names its own.
+pub fn of_binding(several: bool, binding: &str, error: &impl Display) -> String {
+    if several { format!("{binding}: {error}") } else { error.to_string() }
+}
+
 impl Subscriber {
     pub fn new(directory: &Directory, caller: AccountId, scope: Scope, now_ms: u64) -> Self {
         Self { scope, rank: directory.rank(caller), words: ScopeWords::new(scope, directory, now_ms) }
@@ -87,8 +93,7 @@ impl Subscriber {
         for text in bindings {
             match self.subscription(text) {
                 Ok(subscription) => held.push(subscription),
-                Err(error) if bindings.len() > 1 => errors.push(format!("{text}: {error}")),
-                Err(error) => errors.push(error.to_string()),
+                Err(error) => errors.push(of_binding(bindings.len() > 1, text, &error)),
             }
         }
         (held, errors)

@@ -12,7 +12,7 @@ use crate::kazoo::Object;
 use crate::kazoo::commands::Command;
 use crate::routing::commands::CommandError;
 use crate::routing::subscriptions::{Scope, Slot};
-use crate::websocket::bindings::client::{Subscriber, Subscription};
+use crate::websocket::bindings::client::{Subscriber, Subscription, of_binding};
 use crate::websocket::bindings::rights::scope;
 use crate::websocket::messages::{Asked, Contact, Standing, Subscribe, SubscribeError, Unsubscribe};
 use crate::websocket::protocol::reply::{self, Resumed};
@@ -29,7 +29,7 @@ impl Dialog {
         resume: &Option<Resume>,
         link: &mut Link<'_, Self>,
     ) -> Result<Option<ByteString>, Refused> {
-        let (subscriptions, errors) = {
+        let (subscriptions, mut errors) = {
             let directory = self.shared.auth.directory();
             let scope = scope(&directory, caller, &target.account_id).map_err(|error| vec![error.to_string()])?;
             if resume.is_some() && scope == Scope::Everything {
@@ -41,8 +41,11 @@ impl Dialog {
             return Err(errors);
         }
         let positions = if resume.is_some() { Positions::Sent } else { Positions::LeftOut };
+        let max = self.shared.max_subscriptions;
+        let several = target.bindings.len() > 1;
         let mut fresh = Vec::new();
         let mut instead_of = Vec::new();
+        let (count, mut left_out) = (subscriptions.len(), 0);
         for subscription in subscriptions {
             match self.find(subscription.scope, &subscription.subscribed_key) {
                 // Once with positions, always with positions, until it is unsubscribed.
@@ -51,14 +54,18 @@ impl Dialog {
                     instead_of.push(held.slot);
                     fresh.push(subscription);
                 }
-                None => fresh.push(subscription),
+                None if self.held.len() + fresh.len() - instead_of.len() < max => fresh.push(subscription),
+                None => {
+                    let error = format!("the socket has {max} subscriptions, which is the most that it may have");
+                    errors.push(of_binding(several, &subscription.subscribed_key, &error));
+                    left_out += 1;
+                }
             }
         }
-        let count = self.held.len() + fresh.len() - instead_of.len();
-        if count > self.shared.max_subscriptions {
-            let max = self.shared.max_subscriptions;
-            return Err(vec![format!("the socket would have {count} subscriptions, more than {max}")]);
+        if left_out == count {
+            return Err(errors);
         }
+        self.count_subscribe_errors(errors.len());
         let mut keys = self.keys();
         for subscription in &fresh {
             if !keys.contains(&subscription.subscribed_key) {
@@ -100,12 +107,9 @@ impl Dialog {
                 dialog.publish_keys();
             }
             Err(error @ (SubscribeError::NotBound | SubscribeError::Forbidden)) => {
-                let several = held.len() > 1;
-                let text = |held: &Held| match several {
-                    true => format!("{}: {error}", held.subscription.subscribed_key),
-                    false => error.to_string(),
-                };
+                let text = |one: &Held| of_binding(held.len() > 1, &one.subscription.subscribed_key, &error);
                 let errors: Vec<String> = held.iter().map(text).collect();
+                dialog.count_subscribe_errors(errors.len());
                 dialog.refuse(&request_id, &errors, link);
             }
             // It has been cut off.
@@ -122,6 +126,10 @@ impl Dialog {
     fn hold(&mut self, subscription: Subscription, positions: Positions) -> Held {
         self.slots = self.slots.wrapping_add(1);
         Held { slot: slot(self.slots, positions), subscription: Arc::new(subscription) }
+    }
+
+    pub(super) fn count_subscribe_errors(&self, count: usize) {
+        self.shared.metrics.websocket_subscribe_errors.inc_by(count as u64);
     }
 
     fn find(&self, scope: Scope, key: &str) -> Option<&Held> {
