@@ -13,23 +13,26 @@ use crate::kazoo::normalise::normalise;
 /// Looking for a key that came before is a search, which pays as long as it is short.
 const KEYS_MAX: usize = 128;
 
-/// The normalised text of the object in `body`, without the top-level keys in `left_out`. A body that is no object gives
-/// `{}`: `Head::parse` has refused it.
-pub fn normalised_text(body: &[u8], left_out: &[&str]) -> String {
+/// Whether a key is left out, with its value.
+type LeftOut = fn(&str) -> bool;
+
+/// The normalised text of the object in `body`, without the top-level keys that are `left_out`. A body that is no object
+/// gives `{}`: `Head::parse` has refused it.
+pub fn normalised_text(body: &str, left_out: LeftOut) -> String {
     in_one_pass(body, left_out).unwrap_or_else(|| in_two(body, left_out))
 }
 
-fn in_one_pass(body: &[u8], left_out: &[&str]) -> Option<String> {
+fn in_one_pass(body: &str, left_out: LeftOut) -> Option<String> {
     let mut sink = Sink { text: Vec::with_capacity(body.len()), keys: Vec::with_capacity(KEYS_MAX) };
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let mut deserializer = serde_json::Deserializer::from_str(body);
     let wrote = Element { sink: &mut sink, left_out }.deserialize(&mut deserializer).ok()?;
     let whole = wrote && sink.text.starts_with(b"{") && deserializer.end().is_ok();
     String::from_utf8(sink.text).ok().filter(|_| whole)
 }
 
-fn in_two(body: &[u8], left_out: &[&str]) -> String {
-    let mut object: Object = serde_json::from_slice(body).unwrap_or_default();
-    object.retain(|key, _| !left_out.contains(&key.as_str()));
+fn in_two(body: &str, left_out: LeftOut) -> String {
+    let mut object: Object = serde_json::from_str(body).unwrap_or_default();
+    object.retain(|key, _| !left_out(key));
     serde_json::to_string(&normalise(object)).expect("JSON values are always JSON")
 }
 
@@ -45,20 +48,20 @@ impl Sink {
     }
 
     fn push_quoted(&mut self, text: &str) {
-        let plain = text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\');
-        if plain {
-            self.text.push(b'"');
-            self.push(text);
-            self.text.push(b'"');
-        } else {
-            self.push(&serde_json::to_string(text).expect("texts are always JSON"));
-        }
+        self.push(&serde_json::to_string(text).expect("texts are always JSON"));
     }
 
-    /// `false`: the object, whose keys are those from `first_key` on, has it already.
-    fn push_key(&mut self, key: &str, first_key: usize) -> bool {
-        let start = self.text.len();
-        self.push_quoted(key);
+    /// A text that was written without escapes needs none here.
+    fn push_plain(&mut self, text: &str) {
+        self.text.reserve(text.len() + 2);
+        self.text.push(b'"');
+        self.push(text);
+        self.text.push(b'"');
+    }
+
+    /// The key that stands from `start` on is a new one. `false`: the object, whose keys are those from `first_key` on,
+    /// has it already.
+    fn take_key(&mut self, start: usize, first_key: usize) -> bool {
         // Escapes have neither capitals nor hyphens.
         for byte in &mut self.text[start..] {
             *byte = if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
@@ -73,12 +76,12 @@ impl Sink {
 }
 
 /// A value of any type. Answers whether it left anything: a null does not.
-struct Element<'s, 'k> {
+struct Element<'s> {
     sink: &'s mut Sink,
-    left_out: &'k [&'k str],
+    left_out: LeftOut,
 }
 
-impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
+impl<'de> DeserializeSeed<'de> for Element<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -86,7 +89,7 @@ impl<'de> DeserializeSeed<'de> for Element<'_, '_> {
     }
 }
 
-impl<'de> Visitor<'de> for Element<'_, '_> {
+impl<'de> Visitor<'de> for Element<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -119,10 +122,15 @@ impl<'de> Visitor<'de> for Element<'_, '_> {
         Ok(true)
     }
 
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<bool, E> {
+        self.sink.push_plain(value);
+        Ok(true)
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<bool, A::Error> {
         self.sink.text.push(b'[');
         let mut end = self.sink.text.len();
-        while let Some(wrote) = items.next_element_seed(Element { sink: &mut *self.sink, left_out: &[] })? {
+        while let Some(wrote) = items.next_element_seed(Element { sink: &mut *self.sink, left_out: none })? {
             if wrote {
                 self.sink.text.push(b',');
                 end = self.sink.text.len();
@@ -140,7 +148,7 @@ impl<'de> Visitor<'de> for Element<'_, '_> {
             let key = Key { sink: &mut *self.sink, left_out: self.left_out, first_key };
             let Some(kept) = members.next_key_seed(key)? else { break };
             self.sink.text.push(b':');
-            let wrote = members.next_value_seed(Element { sink: &mut *self.sink, left_out: &[] })?;
+            let wrote = members.next_value_seed(Element { sink: &mut *self.sink, left_out: none })?;
             if wrote && kept {
                 self.sink.text.push(b',');
                 end = self.sink.text.len();
@@ -155,7 +163,7 @@ impl<'de> Visitor<'de> for Element<'_, '_> {
     }
 }
 
-impl Element<'_, '_> {
+impl Element<'_> {
     fn number<N: serde::Serialize, E: Error>(self, value: N) -> Result<bool, E> {
         self.sink.push(&serde_json::to_string(&value).map_err(E::custom)?);
         Ok(true)
@@ -172,13 +180,28 @@ impl Element<'_, '_> {
 }
 
 /// A key. Answers whether its member is kept.
-struct Key<'s, 'k> {
+struct Key<'s> {
     sink: &'s mut Sink,
-    left_out: &'k [&'k str],
+    left_out: LeftOut,
     first_key: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
+impl Key<'_> {
+    fn take<E: Error>(self, key: &str, push: impl FnOnce(&mut Sink, &str)) -> Result<bool, E> {
+        let Self { sink, left_out, first_key } = self;
+        if left_out(key) {
+            return Ok(false);
+        }
+        let start = sink.text.len();
+        push(sink, key);
+        if sink.keys.len() - first_key >= KEYS_MAX || !sink.take_key(start, first_key) {
+            return Err(E::custom("not to be done in one pass"));
+        }
+        Ok(true)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -186,7 +209,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
     }
 }
 
-impl Visitor<'_> for Key<'_, '_> {
+impl<'de> Visitor<'de> for Key<'_> {
     type Value = bool;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,14 +217,17 @@ impl Visitor<'_> for Key<'_, '_> {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
-        if self.left_out.contains(&key) {
-            return Ok(false);
-        }
-        if self.sink.keys.len() - self.first_key >= KEYS_MAX || !self.sink.push_key(key, self.first_key) {
-            return Err(E::custom("not to be done in one pass"));
-        }
-        Ok(true)
+        self.take(key, Sink::push_quoted)
     }
+
+    fn visit_borrowed_str<E: Error>(self, key: &'de str) -> Result<bool, E> {
+        self.take(key, Sink::push_plain)
+    }
+}
+
+/// Of an object within the event.
+fn none(_: &str) -> bool {
+    false
 }
 
 #[cfg(test)]
@@ -210,12 +236,16 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value;
 
-    use super::{in_one_pass, in_two, normalised_text};
+    use super::{in_one_pass, in_two, none, normalised_text};
+
+    fn is_node(key: &str) -> bool {
+        key == "Node"
+    }
 
     #[track_caller]
     fn check(body: &str, expected: &str) {
-        assert_eq!(normalised_text(body.as_bytes(), &["Node"]), expected, "{body}");
-        assert_eq!(in_two(body.as_bytes(), &["Node"]), expected, "{body}");
+        assert_eq!(normalised_text(body, is_node), expected, "{body}");
+        assert_eq!(in_two(body, is_node), expected, "{body}");
     }
 
     #[test]
@@ -238,15 +268,15 @@ mod tests {
             (r#"{"A-B": 1, "a_b": null}"#, r#"{"a_b":1}"#),
             (r#"{"A": 1, "A": null}"#, "{}"),
         ] {
-            assert_eq!(in_one_pass(body.as_bytes(), &[]), None, "{body}");
+            assert_eq!(in_one_pass(body, none), None, "{body}");
             check(body, expected);
         }
         let many: Vec<String> = (0..1_000).map(|key| format!(r#""k{key}":{key}"#)).collect();
         let body = format!("{{{}}}", many.join(","));
-        assert_eq!(in_one_pass(body.as_bytes(), &[]), None);
+        assert_eq!(in_one_pass(&body, none), None);
         check(&body, &body);
         for body in ["", "[]", "1", "{\"a\":1}x"] {
-            assert_eq!(normalised_text(body.as_bytes(), &[]), "{}", "{body}");
+            assert_eq!(normalised_text(body, none), "{}", "{body}");
         }
     }
 
@@ -282,8 +312,8 @@ mod tests {
             let members = members.iter().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str())));
             let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
             let parse = |text: String| serde_json::from_str::<Value>(&text).unwrap();
-            let found = parse(normalised_text(body.as_bytes(), &["Node"]));
-            prop_assert_eq!(found, parse(in_two(body.as_bytes(), &["Node"])), "{}", body);
+            let found = parse(normalised_text(&body, is_node));
+            prop_assert_eq!(found, parse(in_two(&body, is_node)), "{}", body);
         }
     }
 }

@@ -111,7 +111,7 @@ mod tests {
 
     fn push(history: &mut History, count: u64, now_ms: u64) {
         for _ in 0..count {
-            let body = EventBody::new("n", "k", format!(r#"{{"n":{}}}"#, history.offset() + 1).as_bytes());
+            let body = EventBody::new("n", "k", &format!(r#"{{"n":{}}}"#, history.offset() + 1));
             history.push("call/n.k", Arc::new(body), now_ms, LIMITS);
         }
     }
@@ -160,7 +160,7 @@ mod tests {
     fn bytes_are_bounded_too() {
         let mut history = History::new("e".into(), 0);
         let limits = Limits { bytes_max: 100, ..LIMITS };
-        let body = Arc::new(EventBody::new("n", "k", format!(r#"{{"n":"{}"}}"#, "x".repeat(200)).as_bytes()));
+        let body = Arc::new(EventBody::new("n", "k", &format!(r#"{{"n":"{}"}}"#, "x".repeat(200))));
         assert_eq!(history.push("t", body, 0, limits), 1);
         assert_eq!((history.events.len(), history.bytes), (0, 0));
     }

@@ -47,7 +47,7 @@ impl Registry {
         }
         let key = routing_key(kind, account, &event.head, &event.routing_key);
         let name = event.head.event_name.as_deref().unwrap_or_default();
-        let body = Arc::new(EventBody::new(name, &key, event.body()));
+        let body = Arc::new(EventBody::new(name, &key, event.text()));
         let history = history.map(|history| {
             history.push(topic, Arc::clone(&body), now_ms(), self.parts.history);
             &*history

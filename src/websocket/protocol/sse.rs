@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn events_have_no_name_and_their_position_as_id() {
         let position = Position { epoch: "e", offset: 9 };
-        let frame = EventBody::new("n", "k", b"{\"A\":\"x\\ny\"}").frame("a", "b", Some(position));
+        let frame = EventBody::new("n", "k", "{\"A\":\"x\\ny\"}").frame("a", "b", Some(position));
         let expected = format!("id: e:9\ndata: {frame}\n\n");
         assert_eq!(written(Resume::Now, |script, out| script.frame(&frame, out)), expected);
     }
