@@ -7,9 +7,10 @@
 //! Bounded in number and age: at the limit the call that was quiet for longest is forgotten. Ends are remembered for a
 //! while, so that an event which comes late does not bring a call back.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::forest::{FastMap, FastSet};
 use crate::ids::AccountId;
 use crate::kazoo::channel::{Change, Details, Sighting};
 use crate::kazoo::commands::Bridge;
@@ -101,11 +102,11 @@ type Key = (AccountId, Box<str>);
 #[derive(Debug)]
 struct Memory {
     teller: Teller,
-    accounts: HashMap<AccountId, HashMap<Box<str>, Arc<Channel>>>,
+    accounts: FastMap<AccountId, FastMap<Box<str>, Arc<Channel>>>,
     /// By the last event, the oldest first.
     turns: BTreeMap<u64, Key>,
     next_turn: u64,
-    ended: HashSet<Key>,
+    ended: FastSet<Key>,
     ends: VecDeque<Key>,
     calls_max: usize,
     age_ms: u64,
@@ -115,10 +116,10 @@ impl Memory {
     fn new(teller: Teller, calls_max: usize, age_ms: u64) -> Self {
         Self {
             teller,
-            accounts: HashMap::new(),
+            accounts: FastMap::default(),
             turns: BTreeMap::new(),
             next_turn: 0,
-            ended: HashSet::new(),
+            ended: FastSet::default(),
             ends: VecDeque::new(),
             calls_max: calls_max.max(1),
             age_ms,

@@ -3,13 +3,14 @@
 //! Two generations make the bounds cheap: an entry that is used moves to the young one, and when that is half full or
 //! half the age old, it becomes the old one and what was old is forgotten.
 
-use std::collections::HashMap;
 use std::hash::Hash;
+
+use super::forest::FastMap;
 
 #[derive(Debug)]
 pub struct Memory<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: FastMap<K, V>,
+    old: FastMap<K, V>,
     young_since_ms: u64,
     half_max: usize,
     half_age_ms: u64,
@@ -20,8 +21,8 @@ impl<K: Eq + Hash, V: Copy> Memory<K, V> {
     /// `age_ms`.
     pub fn new(entries_max: usize, age_ms: u64) -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: FastMap::default(),
+            old: FastMap::default(),
             young_since_ms: 0,
             half_max: (entries_max / 2).max(1),
             half_age_ms: (age_ms / 2).max(1),
