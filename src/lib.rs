@@ -15,6 +15,7 @@
 //! - [`auth`]: tokens, keys, accounts, who may do what
 //! - [`http`]: the API
 //! - [`validation`]: what is wrong with a document
+//! - `fast`: the tables on the way of every event
 //! - [`supervise`], [`poison`], [`faults`]: addresses that survive a panic; what caused one; panics on purpose, for tests
 //! - [`readiness`], [`metrics`]: whether the server is ready, every counter
 //!
@@ -26,6 +27,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod event;
+mod fast;
 mod faults;
 #[cfg(test)]
 mod fuzz;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::auth::account::Account;
 use crate::auth::api_key::{ApiKeyRecord, KeyHash};
+use crate::fast::FastMap;
 use crate::ids::AccountId;
-use crate::routing::forest::FastMap;
 
 /// Levels below the root. Every check of a token walks up to this far.
 const DEPTH_MAX: usize = 64;

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::forest::{FastMap, FastSet};
+use crate::fast::{FastMap, FastSet};
 use crate::ids::AccountId;
 use crate::kazoo::channel::{Change, Details, Sighting};
 use crate::kazoo::commands::Bridge;

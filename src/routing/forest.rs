@@ -3,7 +3,6 @@
 //! A look-up is on the way of every event, so nothing here is spread over the heap: the edges of all tries are one table
 //! of small numbers, and nodes stand in a slab. What is removed leaves nothing behind.
 
-use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
@@ -12,10 +11,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use super::pattern::{Pattern, Word};
-
-/// Fast for short keys, and seeded: clients choose the words.
-pub type FastMap<K, V> = HashMap<K, V, RandomState>;
-pub type FastSet<T> = HashSet<T, RandomState>;
+use crate::fast::{FastMap, FastSet};
 
 /// A place for a value: the end of one pattern in one of the tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use actix::Addr;
 
-use super::forest::FastMap;
 use super::respawn::Era;
 use super::takers::{Scope, Takers};
+use crate::fast::FastMap;
 use crate::ids::{AccountId, HookId};
 use crate::kazoo::bindings::{Binding, hook_bindings, hook_topics};
 use crate::kazoo::topics::Topic;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use slab::Slab;
 
-use super::forest::FastMap;
 use super::subscriptions::{GroupId, Scope, Slot, Subscriptions};
 use super::ushers::{FEW, Party, Ushers, Way};
 use crate::auth::directory::Directory;
+use crate::fast::FastMap;
 use crate::ids::AccountId;
 use crate::websocket::bindings::client::Subscription;
 use crate::websocket::messages::{Contact, SessionId};

@@ -5,7 +5,7 @@
 
 use std::hash::Hash;
 
-use super::forest::FastMap;
+use crate::fast::FastMap;
 
 #[derive(Debug)]
 pub struct Memory<K, V> {

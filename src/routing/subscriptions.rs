@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::forest::{FastMap, Forest, Place};
+use super::forest::{Forest, Place};
 use super::pattern::Pattern;
+use crate::fast::FastMap;
 use crate::ids::AccountId;
 
 /// Whose events a subscription is for.

@@ -30,10 +30,10 @@ use super::host_sender::HostSender;
 use super::messages::{Deliver, DisableHook, Discard, Dismiss, OneOffIdle, Overflowed, Update, WriteDown};
 use super::retry::{Counted, FailureLimits, FailureWindow};
 use crate::event::now_ms;
+use crate::fast::{FastMap, FastSet};
 use crate::faults::fault_point;
 use crate::ids::HookId;
 use crate::metrics::DeliveryOutcome;
-use crate::routing::forest::{FastMap, FastSet};
 use crate::store::{DeliveryKey, Target, Write};
 use crate::supervise::children::Child;
 
