@@ -1,10 +1,11 @@
 //! Which hooks and which sockets an event goes to.
 //!
 //! [`registry`] is the actor that owns the `hooks`, of which the [`takers`] get an event (`events` is its way through
-//! it, `changes` that of a changed hook, `writes` which are under way, `disabling` the one nobody asks for, `answers` what it tells, `one_offs` are the hooks that nobody registered,
-//! `sessions` is its side towards sockets, `live` what it knows of live calls); [`bindings`] counts what is needed from
-//! the broker, and [`demand`] is how live events are asked for; [`calls`] and [`conferences`] remember whose a call and
-//! a conference is, each in a [`memory`]; [`channels`] are the live calls, [`commands`] how they are commanded.
+//! it, `changes` that of a changed hook, `writes` which are under way, `disabling` the one nobody asks for, `answers`
+//! what it tells, `one_offs` are the hooks that nobody registered, `sessions` is its side towards sockets, `live` what it
+//! knows of live calls); [`bindings`] counts what is needed from the broker, and [`demand`] is how live events are asked
+//! for; [`calls`] and [`conferences`] remember whose a call and a conference is, each in a [`memory`]; [`channels`] are
+//! the live calls, [`commands`] how they are commanded.
 //! [`subscriptions`] are which sessions an event goes to, by [`pattern`]s in tries that [`forest`] keeps together;
 //! `listeners` are those sessions, `ushers` go there, `pace` bounds how far events are ahead of them, [`history`] is what
 //! they may have missed.

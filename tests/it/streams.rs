@@ -26,6 +26,14 @@ async fn listening(app: &TestApp, account: AccountId) -> SseClient {
     listening_after(app, account, "").await
 }
 
+/// By HTTP 1.0, with further lines of the request's head; the answer's head, and what follows it.
+async fn listening_as_of_old(app: &TestApp, account: AccountId, lines: &str) -> (String, RawSocket) {
+    let mut client = RawSocket::connect(app.address).await;
+    let target = format!("{}&auth_token={}", path(account, &[CREATES]), app.token_for(account));
+    client.write(format!("GET {target} HTTP/1.0\r\n{lines}\r\n").as_bytes()).await;
+    (client.read_head().await, client)
+}
+
 async fn listening_after(app: &TestApp, account: AccountId, last_event_id: &str) -> SseClient {
     let token = app.token_for(account);
     let mut headers = vec![("X-Auth-Token", token.as_str())];
@@ -149,10 +157,7 @@ async fn who_comes_back_in_time_misses_nothing() {
 async fn client_of_http_1_0_gets_no_chunks() {
     let app = TestApp::spawn().await;
     let account = app.create_account("own", None).await;
-    let mut old = RawSocket::connect(app.address).await;
-    let request = format!("GET {}&auth_token={} HTTP/1.0\r\n\r\n", path(account, &[CREATES]), app.token_for(account));
-    old.write(request.as_bytes()).await;
-    let head = old.read_head().await;
+    let (head, mut old) = listening_as_of_old(&app, account, "").await;
     assert!(head.starts_with("HTTP/1.0 200 ") && !head.contains("transfer-encoding"), "{head}");
     assert!(!head.contains("content-length"), "{head}");
     assert_eq!(old.read_to(b"\n\n").await, "retry: 3000\n\n");
@@ -162,10 +167,7 @@ async fn client_of_http_1_0_gets_no_chunks() {
 async fn position_that_cannot_be_read_leads_to_a_gap() {
     let app = TestApp::spawn().await;
     let account = app.create_account("own", None).await;
-    let mut client = RawSocket::connect(app.address).await;
-    let target = format!("{}&auth_token={}", path(account, &[CREATES]), app.token_for(account));
-    client.write(format!("GET {target} HTTP/1.0\r\nLast-Event-ID: caf\u{e9}\r\n\r\n").as_bytes()).await;
-    client.read_head().await;
+    let (_, mut client) = listening_as_of_old(&app, account, "Last-Event-ID: caf\u{e9}\r\n").await;
     for part in ["retry: 3000\n", "event: subscribed\n", "event: gap\n"] {
         let event = client.read_to(b"\n\n").await;
         assert!(event.contains(part), "{event}");

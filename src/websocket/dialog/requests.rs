@@ -37,15 +37,11 @@ impl Dialog {
             }
             Subscriber::new(&directory, caller, scope, now_ms()).subscriptions(&target.bindings)
         };
-        if subscriptions.is_empty() {
-            return Err(errors);
-        }
         let positions = if resume.is_some() { Positions::Sent } else { Positions::LeftOut };
         let max = self.shared.max_subscriptions;
         let several = target.bindings.len() > 1;
         let mut fresh = Vec::new();
         let mut instead_of = Vec::new();
-        let (count, mut left_out) = (subscriptions.len(), 0);
         for subscription in subscriptions {
             match self.find(subscription.scope, &subscription.subscribed_key) {
                 // Once with positions, always with positions, until it is unsubscribed.
@@ -58,11 +54,11 @@ impl Dialog {
                 None => {
                     let error = format!("the socket has {max} subscriptions, which is the most that it may have");
                     errors.push(of_binding(several, &subscription.subscribed_key, &error));
-                    left_out += 1;
                 }
             }
         }
-        if left_out == count {
+        // Each binding holds or has an error.
+        if errors.len() == target.bindings.len() {
             return Err(errors);
         }
         self.count_subscribe_errors(errors.len());
