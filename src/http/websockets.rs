@@ -16,7 +16,7 @@ use crate::auth::directory::Rank;
 use crate::validation::Faults;
 use crate::websocket::bindings::catalogue::{Listing, available};
 use crate::websocket::close::CloseCode;
-use crate::websocket::roster::Entry;
+use crate::websocket::roster::{Entry, Naming};
 
 /// In the place of a token, which nobody is shown.
 const MASKED: &str = "***";
@@ -123,10 +123,11 @@ fn details(socket: &Entry, node: &str) -> Map<String, Value> {
     details.insert("timestamp".into(), gregorian(socket.opened_ms).into());
     details.insert("source".into(), socket.peer.ip().to_string().into());
     details.insert("destination".into(), node.into());
-    if let Some(name) = labels.name {
+    let Naming { name, metadata } = labels.naming.map(|naming| *naming).unwrap_or_default();
+    if let Some(name) = name {
         details.insert("name".into(), name.into());
     }
-    if let Some(metadata) = labels.metadata {
+    if let Some(metadata) = metadata {
         details.insert("metadata".into(), metadata);
     }
     details

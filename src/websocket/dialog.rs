@@ -178,11 +178,12 @@ impl Dialog {
             return;
         }
         let mut labels = entry.labels();
+        let naming = labels.naming.get_or_insert_default();
         if let Some(name) = &frame.name {
-            labels.name = Some(name.clone());
+            naming.name = Some(name.clone());
         }
         if let Some(metadata) = &frame.metadata {
-            labels.metadata = Some(metadata.clone());
+            naming.metadata = Some(metadata.clone());
         }
     }
 }

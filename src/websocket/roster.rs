@@ -40,7 +40,13 @@ pub struct Labels {
     /// `None` until a valid token came.
     pub caller: Option<Caller>,
     /// As the client wrote them, each once.
-    pub bindings: Vec<Arc<str>>,
+    pub bindings: Box<[Arc<str>]>,
+    pub naming: Option<Box<Naming>>,
+}
+
+/// What a client calls its socket. Apart, since most do not, and there are many.
+#[derive(Debug, Clone, Default)]
+pub struct Naming {
     pub name: Option<String>,
     pub metadata: Option<Value>,
 }

@@ -210,7 +210,7 @@ impl Dialog {
 
     pub(super) fn publish_keys(&self) {
         if let Some(entry) = &self.entry {
-            entry.labels().bindings = self.keys();
+            entry.labels().bindings = self.keys().into();
         }
     }
 
