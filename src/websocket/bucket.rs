@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    burst: f64,
-    per_s: f64,
+    burst: u32,
+    per_s: u32,
     tokens: f64,
     at: Instant,
 }
@@ -13,14 +13,14 @@ pub struct Bucket {
 impl Bucket {
     /// Full.
     pub fn new(burst: u32, per_s: u32, now: Instant) -> Self {
-        Self { burst: burst.into(), per_s: per_s.into(), tokens: burst.into(), at: now }
+        Self { burst, per_s, tokens: burst.into(), at: now }
     }
 
     /// Whether one more request is within the rate; if so, it is counted.
     pub fn take(&mut self, now: Instant) -> bool {
         let passed = now.checked_duration_since(self.at).unwrap_or(Duration::ZERO);
         self.at = self.at.max(now);
-        self.tokens = (self.tokens + passed.as_secs_f64() * self.per_s).min(self.burst);
+        self.tokens = (self.tokens + passed.as_secs_f64() * f64::from(self.per_s)).min(self.burst.into());
         let within = self.tokens >= 1.0;
         if within {
             self.tokens -= 1.0;

@@ -64,7 +64,7 @@ pub struct Dialog {
 enum Manner {
     Converses,
     /// What it wants came with its request; nothing more does.
-    Listens(ByteString),
+    Listens(Box<str>),
 }
 
 /// A subscription that holds.
@@ -83,7 +83,7 @@ impl Dialog {
     }
 
     /// Of a client that says no more than this. The socket ends when nothing is subscribed.
-    pub fn listening(self, request: ByteString) -> Self {
+    pub fn listening(self, request: Box<str>) -> Self {
         Self { manner: Manner::Listens(request), ..self }
     }
 

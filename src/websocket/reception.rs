@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytestring::ByteString;
-
 use super::conversation::{Reception, Refusal, Upgrade};
 use super::dialog::{Dialog, Shared};
 use super::login::Login;
@@ -30,7 +28,7 @@ impl Desk {
     pub(super) fn receive_listener(
         &self,
         caller: Caller,
-        request: ByteString,
+        request: Box<str>,
         sockets: &Arc<Sockets>,
     ) -> Result<Dialog, Refusal> {
         Ok(self.let_in(Login::of(caller), sockets)?.listening(request))

@@ -19,7 +19,7 @@ use crate::ids::AccountId;
 use crate::metrics::Metrics;
 
 pub struct Sockets {
-    pub config: Websockets,
+    pub config: Arc<Websockets>,
     metrics: Arc<Metrics>,
     lines: Mutex<Vec<Weak<Line>>>,
     counts: Mutex<Counts>,
@@ -50,7 +50,7 @@ impl Sockets {
     pub fn new(config: Websockets, metrics: Arc<Metrics>) -> Arc<Self> {
         let write_timeout = Duration::from_millis(config.write_timeout_ms);
         let sockets = Arc::new(Self {
-            config,
+            config: Arc::new(config),
             metrics,
             lines: Mutex::default(),
             counts: Mutex::default(),

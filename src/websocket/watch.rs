@@ -1,5 +1,6 @@
 //! When a session has to do what by itself: ping, give up on an answer, close for idleness. Pure: it gets the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,9 +26,7 @@ enum Pongs {
 
 #[derive(Debug)]
 pub struct Watch {
-    ping_interval: Duration,
-    pong_timeout: Duration,
-    idle_timeout: Duration,
+    config: Arc<Websockets>,
     pongs: Pongs,
     ping_at: Instant,
     pong_by: Option<Instant>,
@@ -41,14 +40,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub fn new(config: &Websockets, now: Instant) -> Self {
-        let ping_interval = Duration::from_millis(config.ping_interval_ms);
+    pub fn new(config: &Arc<Websockets>, now: Instant) -> Self {
         Self {
-            ping_interval,
-            pong_timeout: Duration::from_millis(config.pong_timeout_ms),
-            idle_timeout: Duration::from_millis(config.idle_timeout_ms),
+            config: Arc::clone(config),
             pongs: Pongs::Expected,
-            ping_at: now + ping_interval,
+            ping_at: now + Duration::from_millis(config.ping_interval_ms),
             pong_by: None,
             authenticate_by: Some(now + Duration::from_millis(config.authenticate_timeout_ms)),
             active_at: now,
@@ -86,7 +82,7 @@ impl Watch {
             return close_by;
         }
         let sooner = [self.pong_by, self.authenticate_by, self.deadline];
-        let next = self.ping_at.min(self.active_at + self.idle_timeout);
+        let next = self.ping_at.min(self.idle_at());
         sooner.into_iter().flatten().fold(next, Instant::min)
     }
 
@@ -110,25 +106,34 @@ impl Watch {
             if reading {
                 return Some(Due::Close(CloseCode::PongMissing));
             }
-            self.pong_by = Some(now + self.pong_timeout);
+            self.pong_by = Some(self.pong_limit(now));
         }
-        if self.active_at + self.idle_timeout <= now {
+        if self.idle_at() <= now {
             return Some(Due::Close(CloseCode::Idle));
         }
         if self.ping_at <= now {
-            self.ping_at = now + self.ping_interval;
+            self.ping_at = now + Duration::from_millis(self.config.ping_interval_ms);
             if self.pongs == Pongs::Expected {
                 // The first one that is not answered counts.
-                self.pong_by = self.pong_by.or(Some(now + self.pong_timeout));
+                self.pong_by = self.pong_by.or(Some(self.pong_limit(now)));
             }
             return Some(Due::Ping);
         }
         None
     }
+
+    fn idle_at(&self) -> Instant {
+        self.active_at + Duration::from_millis(self.config.idle_timeout_ms)
+    }
+
+    fn pong_limit(&self, now: Instant) -> Instant {
+        now + Duration::from_millis(self.config.pong_timeout_ms)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use tokio::time::Instant;
@@ -145,7 +150,7 @@ mod tests {
             authenticate_timeout_ms: 100,
             ..Websockets::default()
         };
-        Watch::new(&config, start)
+        Watch::new(&Arc::new(config), start)
     }
 
     fn after(start: Instant, ms: u64) -> Instant {
