@@ -4,7 +4,7 @@
 //! that is declared too large is refused before any of it is kept, text is checked as it comes in, and memory is taken
 //! for bytes that are here, never for a length that somebody wrote down. The session reads from [`Frames`].
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -263,16 +263,15 @@ fn unmask(bytes: &mut [u8], mask: [u8; 4]) {
 }
 
 /// What the session sets for the reading of its own frames.
-#[derive(Debug)]
 pub struct Intake {
     bytes_max: Cell<usize>,
     paused: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
+    waker: Cell<Option<Waker>>,
 }
 
 impl Intake {
     pub fn new(bytes_max: usize) -> Rc<Self> {
-        Rc::new(Self { bytes_max: Cell::new(bytes_max), paused: Cell::new(false), waker: RefCell::default() })
+        Rc::new(Self { bytes_max: Cell::new(bytes_max), paused: Cell::new(false), waker: Cell::default() })
     }
 
     pub fn set_bytes_max(&self, bytes_max: usize) {
@@ -317,7 +316,7 @@ where
         let this = self.get_mut();
         loop {
             if this.intake.paused.get() {
-                this.intake.waker.replace(Some(context.waker().clone()));
+                this.intake.waker.set(Some(context.waker().clone()));
                 return Poll::Pending;
             }
             if let Some(item) = this.decoder.decode(&mut this.chunk, this.intake.bytes_max.get()).transpose() {
