@@ -78,7 +78,7 @@ fn of_all_sockets(sockets: &[Arc<Entry>], panics: u64) -> Value {
         "restarts": 0,
         "panics": panics,
         "handled": sockets.iter().map(|socket| socket.line.traffic().frames).sum::<u64>(),
-        "mailbox_depth": sockets.iter().map(|socket| socket.line.queued_frames()).sum::<usize>(),
+        "mailbox_depth": sockets.iter().map(|socket| socket.line.queued_frames()).sum::<u32>(),
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! The session and those who send to it share it; `sockets` looks at it from time to time.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -48,11 +48,21 @@ pub struct Traffic {
     pub bytes: u64,
 }
 
+/// What is found by a look at a line.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Sent since the look before.
+    pub sent: Traffic,
+    /// Something waits, and nothing was taken for so long, as far as the looks can tell.
+    pub is_stalled: bool,
+}
+
+/// As of the last look.
 #[derive(Debug)]
 struct Progress {
-    handled: u64,
+    traffic: Traffic,
+    /// Since when nothing is taken of what waits.
     since: Instant,
-    reported: Traffic,
 }
 
 /// What the other end does.
@@ -68,7 +78,7 @@ pub struct Line {
     wire: Arc<Wire>,
     peer: Peer,
     queued_bytes: AtomicUsize,
-    queued_frames: AtomicUsize,
+    queued_frames: AtomicU32,
     /// Written by the session alone.
     frames: AtomicU64,
     bytes: AtomicU64,
@@ -80,12 +90,12 @@ pub struct Line {
 
 impl Line {
     pub fn new(wire: Arc<Wire>, peer: Peer) -> Self {
-        let progress = Progress { handled: 0, since: Instant::now(), reported: Traffic::default() };
+        let progress = Progress { traffic: Traffic::default(), since: Instant::now() };
         Self {
             wire,
             peer,
             queued_bytes: AtomicUsize::new(0),
-            queued_frames: AtomicUsize::new(0),
+            queued_frames: AtomicU32::new(0),
             frames: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             ending: OnceLock::new(),
@@ -119,7 +129,7 @@ impl Line {
     }
 
     /// Frames in its mailbox.
-    pub fn queued_frames(&self) -> usize {
+    pub fn queued_frames(&self) -> u32 {
         self.queued_frames.load(Ordering::Relaxed)
     }
 
@@ -127,23 +137,16 @@ impl Line {
         Traffic { frames: self.frames.load(Ordering::Relaxed), bytes: self.bytes.load(Ordering::Relaxed) }
     }
 
-    /// What was sent since the last call.
-    pub(super) fn unreported(&self) -> Traffic {
+    pub(super) fn look(&self, now: Instant, write_timeout: Duration) -> Found {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
         let traffic = self.traffic();
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut progress.reported, traffic);
-        Traffic { frames: traffic.frames - before.frames, bytes: traffic.bytes - before.bytes }
-    }
-
-    /// Whether something waits, and nothing was taken for so long, as far as the looks at it can tell.
-    pub(super) fn is_stalled(&self, now: Instant, write_timeout: Duration) -> bool {
-        let handled = self.frames.load(Ordering::Relaxed);
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.queued_bytes() == 0 || progress.handled != handled {
-            (progress.handled, progress.since) = (handled, now);
-            return false;
+        let before = std::mem::replace(&mut progress.traffic, traffic);
+        let sent = Traffic { frames: traffic.frames - before.frames, bytes: traffic.bytes - before.bytes };
+        if self.queued_bytes() == 0 || sent.frames > 0 {
+            progress.since = now;
+            return Found { sent, is_stalled: false };
         }
-        now.saturating_duration_since(progress.since) >= write_timeout
+        Found { sent, is_stalled: now.saturating_duration_since(progress.since) >= write_timeout }
     }
 
     /// Whether nobody is at the other end any more, where the session itself cannot know.
@@ -198,7 +201,7 @@ mod tests {
     fn a_stall_is_something_that_waits_while_nothing_is_taken() {
         const TIMEOUT: Duration = Duration::from_secs(10);
         let (line, start) = (line(), Instant::now());
-        let stalled = |seconds| line.is_stalled(start + Duration::from_secs(seconds), TIMEOUT);
+        let stalled = |seconds| line.look(start + Duration::from_secs(seconds), TIMEOUT).is_stalled;
         // With nothing waiting, silence is no stall.
         assert!(!stalled(0) && !stalled(100));
         assert!(line.reserve(10, 100));
@@ -231,7 +234,8 @@ mod tests {
         assert_eq!(line.ending(), Some(Ending::Closed(CloseCode::Idle)));
         line.sent(5);
         line.sent(6);
-        assert_eq!(line.unreported(), Traffic { frames: 2, bytes: 11 });
-        assert_eq!(line.unreported(), Traffic::default());
+        let sent = || line.look(Instant::now(), Duration::ZERO).sent;
+        assert_eq!(sent(), Traffic { frames: 2, bytes: 11 });
+        assert_eq!(sent(), Traffic::default());
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::close::CloseCode;
 use super::conversation::Refusal;
-use super::line::{Ending, Line, Peer};
+use super::line::{Ending, Line, Peer, Traffic};
 use super::wire::Wire;
 use crate::config::Websockets;
 use crate::ids::AccountId;
@@ -102,8 +102,9 @@ impl Sockets {
     pub(super) fn left(&self, line: &Line) {
         // The kernel counts the write timeout as well, and may have been first.
         let half = Duration::from_millis(self.config.write_timeout_ms) / 2;
-        line.end(if line.is_stalled(Instant::now(), half) { Ending::Stalled } else { Ending::Lost });
-        self.report(line);
+        let found = line.look(Instant::now(), half);
+        line.end(if found.is_stalled { Ending::Stalled } else { Ending::Lost });
+        self.report(found.sent);
         if let Some(ending) = line.ending() {
             self.metrics.websocket_ended(ending.label());
         }
@@ -136,8 +137,9 @@ impl Sockets {
         let mut lines = self.lines();
         lines.retain(|line| match line.upgrade() {
             Some(line) => {
-                self.report(&line);
-                if line.is_stalled(now, write_timeout) {
+                let found = line.look(now, write_timeout);
+                self.report(found.sent);
+                if found.is_stalled {
                     line.cut(Ending::Stalled);
                 } else if line.is_deserted() {
                     line.end(Ending::ByPeer);
@@ -152,10 +154,9 @@ impl Sockets {
         }
     }
 
-    fn report(&self, line: &Line) {
-        let traffic = line.unreported();
-        self.metrics.websocket_frames.inc_by(traffic.frames);
-        self.metrics.websocket_bytes.inc_by(traffic.bytes);
+    fn report(&self, sent: Traffic) {
+        self.metrics.websocket_frames.inc_by(sent.frames);
+        self.metrics.websocket_bytes.inc_by(sent.bytes);
     }
 
     fn lines(&self) -> MutexGuard<'_, Vec<Weak<Line>>> {
