@@ -237,6 +237,8 @@ impl<'a> Wiring<'a> {
             response_head_bytes_max: RESPONSE_HEAD_BYTES_MAX,
             url_bytes_max: webhooks.uri_bytes_max,
             connections_max: webhooks.connections_per_host_max,
+            connections_first: webhooks.connections_per_host_first,
+            idle: Duration::from_millis(webhooks.idle_ms),
         })
     }
 

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::client::{Answer, Headers, SendRequest};
+use super::client::{Answer, Headers, HttpSender, SendRequest};
 use super::delivery::Flight;
 use super::hook::Hook;
-use super::host_sender::HostSender;
 use super::outcome::{Outcome, Reason};
 use super::request::Rendered;
 use crate::ids::{AccountId, EventId, HookId};
@@ -41,7 +40,7 @@ pub enum Logged {
 
 /// Sends the request of a delivery. By value, for the actor keeps the future.
 pub async fn send(
-    sender: Rc<HostSender>,
+    http: Rc<HttpSender>,
     hook: Arc<Hook>,
     rendered: Arc<Rendered>,
     event: EventId,
@@ -54,7 +53,7 @@ pub async fn send(
     ];
     let expected = (logged == Logged::Failures).then_some(&hook.success);
     let request = SendRequest { verb: hook.verb, uri: &hook.uri, headers: &headers, rendered: &rendered, expected };
-    sender.http.send(request).await
+    http.send(request).await
 }
 
 /// The attempt in the form that the API shows, `body_bytes_max` bytes of each body.

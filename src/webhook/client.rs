@@ -1,8 +1,8 @@
 //! One HTTP request of a hook, and its answer.
 //!
-//! The hooks of one host share an [`HttpSender`] and drop it when they are idle, which closes its idle connections. All
-//! share the settings. It never follows redirects and never decides about retries; the only request that it repeats
-//! is one that a kept-alive connection lost before it was answered.
+//! An [`HttpSender`] keeps its connection for the next request, and closes it when it is dropped. All share the settings.
+//! It never follows redirects and never decides about retries; the only request that it repeats is one that a kept-alive
+//! connection lost before it was answered.
 
 use std::io;
 use std::sync::Arc;
@@ -40,8 +40,12 @@ pub struct SenderSettings {
     /// More of a response's headers is not kept. (A head of over 128 KiB or 96 lines is no answer at all.)
     pub response_head_bytes_max: usize,
     pub url_bytes_max: usize,
-    /// Connections that one sender has, and so requests under way.
+    /// Connections to one host, and so requests under way there, on one thread.
     pub connections_max: usize,
+    /// As many there are before more requests than that have to wait for the host.
+    pub connections_first: usize,
+    /// A connection that was not needed for so long is closed.
+    pub idle: Duration,
 }
 
 /// Names in lower case, with their values.
@@ -120,7 +124,7 @@ impl SendError {
     }
 }
 
-/// Sends the requests of one hook, keeping connections alive between them.
+/// Sends requests to one host one after the other, keeping its connection alive between them.
 pub struct HttpSender {
     client: Client,
     settings: Arc<SenderSettings>,
@@ -134,7 +138,9 @@ impl HttpSender {
             .rustls_0_23(Arc::clone(&settings.tls))
             .timeout(connect_timeout)
             .handshake_timeout(connect_timeout)
-            .limit(settings.connections_max);
+            // Whoever has it sends one request at a time; nothing is to wait here.
+            .limit(0)
+            .conn_keep_alive(settings.idle);
         // The client's own timeout ends at the response's head; ours covers the body too.
         let client =
             Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers().finish();

@@ -77,9 +77,9 @@ impl WebhookActor {
             delivery.job.render(&hook, &config.reserved_ccv_keys, &self.shared.cluster_id)
         };
         let logged = if config.log_successful_attempts { Logged::All } else { Logged::Failures };
-        let (sender, event) = (Rc::clone(&place.sender), delivery.job.event.id);
+        let (http, event) = (Rc::clone(&place.http), delivery.job.event.id);
         // It is large, and would be moved with each wrapper.
-        let answer = Box::pin(send(sender, Arc::clone(&hook), Arc::clone(&rendered), event, logged));
+        let answer = Box::pin(send(http, Arc::clone(&hook), Arc::clone(&rendered), event, logged));
         self.last_used_ms = now_ms();
         self.arm_idle(self.shared.config.idle_ms, ctx);
         if delivery.attempts > 0 {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use actix::spawn;
 use serde_json::json;
@@ -35,6 +35,8 @@ pub fn settings(allow: &[&str]) -> SenderSettings {
         response_head_bytes_max: 200,
         url_bytes_max: 500,
         connections_max: 10,
+        connections_first: 8,
+        idle: Duration::from_secs(30),
     }
 }
 
