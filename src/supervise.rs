@@ -3,8 +3,9 @@
 //!
 //! actix does not restart a panicked actor: its address is closed for good. Its owner respawns it and puts the new
 //! address into its [`Slot`]; everybody else asks there each time and so never keeps a dead one. [`children`] is for
-//! owners that panic themselves.
+//! owners that panic themselves, [`beat`] for what looks after something.
 
+pub mod beat;
 pub mod children;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -48,7 +48,11 @@ use crate::poison::Poison;
 use crate::readiness::QueueReadiness;
 use crate::routing::bindings::{Bindings, NotBound, Reconcile};
 use crate::store::Store;
+use crate::supervise::beat::next_beat;
 use crate::supervise::{Door, Slot};
+
+/// How often it looks for what nobody tells it.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What the consumer is built from, again and again.
 #[derive(Clone)]
@@ -269,7 +273,7 @@ impl Actor for AmqpConsumer {
             return;
         }
         self.connect(ctx);
-        ctx.run_interval(Duration::from_millis(250), |actor, ctx| {
+        ctx.run_interval_at(next_beat(LOOK), LOOK, |actor, ctx| {
             if actor.link.is_some() && actor.parts.bindings.wait_for_a_look() {
                 actor.parts.slot.mailbox().sent();
                 ctx.notify(Reconcile);

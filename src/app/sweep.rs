@@ -12,9 +12,10 @@ use crate::metrics::{ActorKind, Metrics};
 use crate::routing::registry::{self, Registry};
 use crate::store::{Store, StoreError, StoreStats};
 use crate::supervise::Slot;
+use crate::supervise::beat::next_beat;
 use crate::websocket::messages::News;
 
-const EVERY: Duration = Duration::from_millis(100);
+const EVERY: Duration = Duration::from_millis(250);
 
 pub struct Sweep {
     pub registry: Slot<Registry>,
@@ -29,7 +30,7 @@ impl Sweep {
     pub async fn run(self) {
         let mut counted = StoreStats::default();
         loop {
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep_until(next_beat(EVERY)).await;
             // Its hooks end with it. Before they have, the store does not have all that they leave.
             if !self.registry.is_alive() && self.registry_parts.children.are_gone() {
                 self.restart_registry().await;

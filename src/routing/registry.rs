@@ -43,6 +43,7 @@ use crate::kazoo::bindings::{channel_bindings, one_off_binding};
 use crate::metrics::Metrics;
 use crate::metrics::mailbox::Mailbox;
 use crate::store::{Loaded, Store};
+use crate::supervise::beat::next_beat;
 use crate::supervise::children::{Children, Parent};
 use crate::supervise::{Door, Slot};
 use crate::webhook::actor::Backlog;
@@ -51,6 +52,8 @@ use crate::webhook::hook::Hook;
 use crate::webhook::messages::Dismiss;
 use crate::webhook::retry::{FailureLimits, FailureWindow};
 use crate::websocket::roster::Roster;
+
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What the Registry is built from, again and again.
 #[derive(Clone)]
@@ -205,7 +208,7 @@ impl Actor for Registry {
         let reconciled = self.reconcile();
         ctx.spawn(async move { _ = reconciled.await }.into_actor(self));
         // A dead hook actor is found at its next event; one that only had a timer left is found here.
-        ctx.run_interval(Duration::from_millis(500), |actor, ctx| {
+        ctx.run_interval_at(next_beat(LOOK), LOOK, |actor, ctx| {
             actor.respawn_dead(ctx);
             actor.recheck_rights();
             actor.age_histories();

@@ -17,6 +17,7 @@ use super::wire::Wire;
 use crate::config::Websockets;
 use crate::ids::AccountId;
 use crate::metrics::Metrics;
+use crate::supervise::beat::next_beat;
 
 pub struct Sockets {
     pub config: Arc<Websockets>,
@@ -221,7 +222,7 @@ fn neighbourhood(ip: IpAddr) -> IpAddr {
 async fn look_after(sockets: Weak<Sockets>, write_timeout: Duration) {
     let every = (write_timeout / 8).clamp(Duration::from_millis(10), Duration::from_secs(1));
     loop {
-        sleep(every).await;
+        sleep_until(next_beat(every)).await;
         match sockets.upgrade() {
             Some(sockets) => sockets.look(Instant::now(), write_timeout),
             None => return,
