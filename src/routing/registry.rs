@@ -101,6 +101,8 @@ pub struct Registry {
     pub(super) one_offs: OneOffs,
     pub(super) limits: HashMap<AccountId, AccountLimits>,
     pub(super) parent: Parent,
+    /// How many hooks had ended at the look before the last one, and at that.
+    pub(super) ended: [u64; 2],
     /// Where the Registry is in the order of what it hands to the store.
     pub(super) era: Era,
     pub(super) listeners: Listeners,
@@ -127,6 +129,7 @@ impl Registry {
             one_offs: OneOffs::default(),
             limits: HashMap::new(),
             parent,
+            ended: [0; 2],
             era: Era::default(),
             listeners: Listeners::default(),
             pace: Pace::default(),

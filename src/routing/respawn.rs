@@ -74,6 +74,12 @@ impl Registry {
 
     /// The actors that have panicked since the last look.
     pub(super) fn respawn_dead(&mut self, ctx: &mut Context<Self>) {
+        // Not at every hook twice a second: there may be many. One that has just ended is looked for once more.
+        let ended = self.parent.ended();
+        if self.ended == [ended; 2] {
+            return;
+        }
+        self.ended = [self.ended[1], ended];
         let all = self.hooks.iter().chain(self.one_offs.iter());
         let dead = all.filter(|entry| !entry.reviving && !entry.addr.connected()).map(|entry| entry.hook.id);
         for id in dead.collect::<Vec<_>>() {

@@ -16,6 +16,8 @@ struct Family {
     /// Which owner it is by now.
     generation: AtomicU64,
     living: AtomicUsize,
+    /// Of all generations.
+    ended: AtomicU64,
 }
 
 impl Children {
@@ -41,6 +43,12 @@ impl Parent {
         self.family.living.fetch_add(1, Ordering::AcqRel);
         Child { family: Arc::clone(&self.family), generation: self.generation }
     }
+
+    /// Grows with each child that ends: without that, nobody has to be looked for. The child's address may be closed a
+    /// moment later.
+    pub fn ended(&self) -> u64 {
+        self.family.ended.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for Parent {
@@ -64,6 +72,7 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        self.family.ended.fetch_add(1, Ordering::AcqRel);
         self.family.living.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -81,6 +90,7 @@ mod tests {
         drop(first);
         assert!(one.is_orphan() && other.is_orphan());
         drop(one);
+        assert_eq!(children.parent().ended(), 1);
         assert!(!children.are_gone());
         drop(other);
         assert!(children.are_gone());
