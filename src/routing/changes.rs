@@ -198,9 +198,7 @@ impl Handler<EnableHooks> for Registry {
 
     fn handle(&mut self, EnableHooks(accounts): EnableHooks, _: &mut Self::Context) -> Self::Result {
         self.mailbox().handled();
-        let disabled = self.disabled_hooks(&accounts);
-        let written = join_all(disabled.iter().map(|hook| self.writes.ended(hook.id)));
-        let enabled = written.into_actor(self).then(move |_, actor, _| actor.enable(&accounts));
+        let enabled = self.enable(accounts);
         Box::pin(enabled.and_then(|count, actor: &mut Self, _| {
             let reconciled = actor.reconcile();
             async move {
@@ -221,14 +219,15 @@ impl Registry {
         hooks.filter(|hook| hook.disable_reason.is_some()).collect()
     }
 
-    fn enable(&mut self, accounts: &[AccountId]) -> ResponseActFuture<Self, Result<usize, HookError>> {
-        let mut disabled = self.disabled_hooks(accounts);
-        // One that is being changed again already is that other change's.
-        disabled.retain(|hook| self.writes.begin(hook.id));
-        let enabled: Vec<Hook> = disabled.iter().map(|hook| hook.enabled(now_ms())).collect();
+    /// Those that are being written just now follow in the next round.
+    fn enable(&mut self, accounts: Vec<AccountId>) -> ResponseActFuture<Self, Result<usize, HookError>> {
+        let (free, busy): (Vec<_>, Vec<_>) =
+            self.disabled_hooks(&accounts).into_iter().partition(|hook| self.writes.begin(hook.id));
+        let written = join_all(busy.iter().map(|hook| self.writes.ended(hook.id)));
+        let enabled: Vec<Hook> = free.iter().map(|hook| hook.enabled(now_ms())).collect();
         let writes = enabled.iter().map(|hook| Write::PutHook { id: hook.id, record: hook.to_record() }).collect();
         let stored = self.parts.store.commit(writes);
-        Box::pin(stored.into_actor(self).map(move |result: Result<Committed, StoreError>, actor, _| {
+        let stored = stored.into_actor(self).map(move |result: Result<Committed, StoreError>, actor, _| {
             for hook in &enabled {
                 actor.writes.end(hook.id);
             }
@@ -238,6 +237,13 @@ impl Registry {
                 actor.put_in_force(&Arc::new(hook));
             }
             Ok(count)
+        });
+        if busy.is_empty() {
+            return Box::pin(stored);
+        }
+        Box::pin(stored.and_then(|count, actor: &mut Self, _| {
+            let rest = written.into_actor(actor).then(move |_, actor, _| actor.enable(accounts));
+            rest.map(move |result, _, _| Ok(count + result?))
         }))
     }
 }
