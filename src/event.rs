@@ -174,6 +174,11 @@ impl Receipt {
         InHand(self.suspect())
     }
 
+    /// To see later whether the sender still waits.
+    pub fn fate(&self) -> Fate {
+        Fate(Arc::downgrade(&self.shared))
+    }
+
     /// For those who have the event in hand again and again, and may give the receipt away meanwhile.
     pub fn suspect(&self) -> Suspect {
         Suspect(Arc::downgrade(&self.shared))
@@ -204,6 +209,15 @@ impl Suspect {
         let Some(shared) = self.0.upgrade() else { return false };
         shared.panicked.store(true, Ordering::Relaxed);
         true
+    }
+}
+
+/// See [`Receipt::fate`]. It holds no share.
+pub struct Fate(Weak<Shared>);
+
+impl Fate {
+    pub fn is_open(&self) -> bool {
+        self.0.strong_count() > 0
     }
 }
 

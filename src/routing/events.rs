@@ -78,11 +78,13 @@ impl Registry {
         let found = self.find(kind, &event, account);
         if !found.is_empty() {
             result = EventResult::Routed;
+            let received_ms = event.received_ms;
             let job = Arc::new(Job::new(event, kind, account, Target::RegisteredHook));
             for id in &found {
                 fault_point!("registry.deliver", job.event.body());
                 self.give(*id, Deliver { job: Arc::clone(&job), receipt: receipt.share() }, ctx);
             }
+            self.hold(receipt, received_ms, &found, ctx);
         }
         self.found = found;
         result

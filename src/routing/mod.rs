@@ -24,6 +24,7 @@ pub mod forest;
 #[cfg(test)]
 mod fuzz;
 pub mod history;
+mod holds;
 mod hooks;
 mod listeners;
 mod live;

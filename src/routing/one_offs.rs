@@ -130,6 +130,7 @@ impl Registry {
             self.start_one_off(hook, parked);
         }
         self.give(id, Deliver { job, receipt: receipt.share() }, ctx);
+        self.hold(receipt, event.received_ms, &[id], ctx);
         EventResult::Routed
     }
 

@@ -27,6 +27,7 @@ use super::channels::Channels;
 use super::conferences::Conferences;
 use super::demand::Demand;
 use super::history::{self, History};
+use super::holds::Holds;
 use super::hooks::Hooks;
 use super::listeners::Listeners;
 use super::messages::AccountLimits;
@@ -107,6 +108,7 @@ pub struct Registry {
     pub(super) era: Era,
     pub(super) listeners: Listeners,
     pub(super) pace: Pace,
+    pub(super) holds: Holds,
     /// Of the accounts that somebody follows with positions.
     pub(super) histories: HashMap<AccountId, History>,
     /// The state of the directory when it was last looked at who may have what.
@@ -133,6 +135,7 @@ impl Registry {
             era: Era::default(),
             listeners: Listeners::default(),
             pace: Pace::default(),
+            holds: Holds::default(),
             histories: HashMap::new(),
             checked_rights: None,
             topic: String::new(),

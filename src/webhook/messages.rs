@@ -25,6 +25,13 @@ pub struct Overflowed {
     pub due_ms: u64,
 }
 
+/// What was received until then and has been in memory ever since goes to the store: its sender has waited long enough.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StoreOverheld {
+    pub received_ms: u64,
+}
+
 /// The hook's document or its account's numbers are different now.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -329,31 +329,12 @@ impl WebhookActor {
         ctx.spawn(committed);
     }
 
-    /// Receipts are not held for longer than this: one slow endpoint must not stop the broker's window.
-    pub(super) fn arm_hold(&mut self, wait_ms: u64, ctx: &mut Context<Self>) {
-        if self.hold_armed {
-            return;
-        }
-        self.hold_armed = true;
-        ctx.run_later(Duration::from_millis(wait_ms), |actor, ctx| {
-            actor.hold_armed = false;
-            actor.store_overheld(ctx);
-        });
-    }
-
-    fn store_overheld(&mut self, ctx: &mut Context<Self>) {
-        let hold = self.shared.config.ack_hold_ms;
-        let now = now_ms();
-        let change = self.write_down(|delivery| delivery.created_ms + hold <= now);
+    pub(super) fn store_overheld(&mut self, received_ms: u64, ctx: &mut Context<Self>) {
+        let change = self.write_down(|delivery| delivery.job.event.received_ms <= received_ms);
         if !change.is_empty() {
             let committed = self.commit(change);
             ctx.spawn(committed);
             self.check_backlog();
-        }
-        let flights = self.in_flight.values().map(|flight| &flight.delivery);
-        let held = self.ready.iter().chain(flights).filter(|delivery| delivery.receipt.is_some());
-        if let Some(oldest) = held.map(|delivery| delivery.created_ms).min() {
-            self.arm_hold((oldest + hold).saturating_sub(now).max(1), ctx);
         }
     }
 

@@ -3,7 +3,8 @@
 //! |            |                                                                                        |
 //! |------------|----------------------------------------------------------------------------------------|
 //! | owns       | the hook's window in memory, its retry timer, its failure window                       |
-//! | receives   | `Deliver`, `Overflowed`, `Update`, `WriteDown`, `Discard`, `Dismiss` from the Registry |
+//! | receives   | `Deliver`, `Overflowed`, `StoreOverheld`, `Update`, `WriteDown`, `Discard`, `Dismiss`  |
+//! |            | from the Registry                                                                      |
 //! | sends      | HTTP requests; writes to the store; `DisableHook`, `OneOffIdle` to the Registry        |
 //! | fails when | a handler panics, or its Registry does                                                 |
 //! | on failure | receipts in memory hand their events back; the Registry, or the next one, starts the   |
@@ -27,7 +28,9 @@ use super::context::{Figures, HookContext};
 use super::delivery::{Delivery, Flight};
 use super::hook::Hook;
 use super::host_sender::HostSender;
-use super::messages::{Deliver, DisableHook, Discard, Dismiss, OneOffIdle, Overflowed, Update, WriteDown};
+use super::messages::{
+    Deliver, DisableHook, Discard, Dismiss, OneOffIdle, Overflowed, StoreOverheld, Update, WriteDown,
+};
 use super::retry::{Counted, FailureLimits, FailureWindow};
 use crate::event::now_ms;
 use crate::fast::{FastMap, FastSet};
@@ -70,7 +73,6 @@ pub struct WebhookActor {
     /// Deleted since the store is being read: what that finds may be from before.
     deleted_while_loading: FastSet<DeliveryKey>,
     timer: Option<(SpawnHandle, u64)>,
-    hold_armed: bool,
     idle_armed: bool,
     loading: bool,
     /// It asked to be disabled and waits for the Registry.
@@ -111,7 +113,6 @@ impl WebhookActor {
             committing: 0,
             deleted_while_loading: FastSet::default(),
             timer: None,
-            hold_armed: false,
             idle_armed: false,
             loading: false,
             suspended: false,
@@ -144,7 +145,6 @@ impl WebhookActor {
             self.check_backlog();
         } else {
             self.ready.push_back(delivery);
-            self.arm_hold(self.shared.config.ack_hold_ms, ctx);
         }
     }
 
@@ -232,6 +232,14 @@ impl Handler<Overflowed> for WebhookActor {
         self.due_at(message.due_ms);
         self.check_backlog();
         self.pump(ctx);
+    }
+}
+
+impl Handler<StoreOverheld> for WebhookActor {
+    type Result = ();
+
+    fn handle(&mut self, message: StoreOverheld, ctx: &mut Self::Context) {
+        self.store_overheld(message.received_ms, ctx);
     }
 }
 
