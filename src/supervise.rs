@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, Message, Recipient};
+use tokio::sync::Notify;
 
 use crate::event::now_ms;
 use crate::metrics::mailbox::Mailbox;
@@ -25,6 +26,7 @@ struct Inner<A: Actor> {
     restarts: AtomicU64,
     panics: AtomicU64,
     mailbox: Mailbox,
+    panicked: Notify,
 }
 
 /// The actor is not there, or ended before it answered.
@@ -46,6 +48,7 @@ impl<A: Actor> Default for Slot<A> {
             restarts: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             mailbox: Mailbox::default(),
+            panicked: Notify::new(),
         }))
     }
 }
@@ -89,9 +92,17 @@ impl<A: Actor> Slot<A> {
         self.0.restarts.load(Ordering::Relaxed)
     }
 
-    /// Counts a panic, if the actor ends by one. To be called in its `stopped`.
+    /// Counts a panic, if the actor ends by one, and tells its owner. To be called in its `stopped`.
     pub fn count_panic(&self) {
-        self.0.panics.fetch_add(u64::from(std::thread::panicking()), Ordering::Relaxed);
+        if std::thread::panicking() {
+            self.0.panics.fetch_add(1, Ordering::Relaxed);
+            self.0.panicked.notify_one();
+        }
+    }
+
+    /// Resolves when the actor ends by a panic, or has since the last call. The address may be closed a moment later.
+    pub async fn panicked(&self) {
+        self.0.panicked.notified().await;
     }
 
     pub fn panics(&self) -> u64 {

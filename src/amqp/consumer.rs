@@ -52,7 +52,7 @@ use crate::supervise::beat::next_beat;
 use crate::supervise::{Door, Slot};
 
 /// How often it looks for what nobody tells it.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What the consumer is built from, again and again.
 #[derive(Clone)]

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, Supervisor};
+use futures_util::future::{FutureExt, select_all};
 use log::error;
+use tokio::time::{sleep, timeout_at};
 
 use crate::amqp::consumer::{self, AmqpConsumer};
 use crate::event::now_ms;
@@ -15,7 +17,9 @@ use crate::supervise::Slot;
 use crate::supervise::beat::next_beat;
 use crate::websocket::messages::News;
 
-const EVERY: Duration = Duration::from_millis(250);
+const EVERY: Duration = Duration::from_secs(1);
+/// From the end of an actor to its next start, so that one which panics again and again leaves the others time.
+const PAUSE: Duration = Duration::from_millis(50);
 
 pub struct Sweep {
     pub registry: Slot<Registry>,
@@ -30,7 +34,7 @@ impl Sweep {
     pub async fn run(self) {
         let mut counted = StoreStats::default();
         loop {
-            tokio::time::sleep_until(next_beat(EVERY)).await;
+            self.wait().await;
             // Its hooks end with it. Before they have, the store does not have all that they leave.
             if !self.registry.is_alive() && self.registry_parts.children.are_gone() {
                 self.restart_registry().await;
@@ -47,6 +51,17 @@ impl Sweep {
             self.metrics.store_bytes.set(stats.bytes_on_disk as i64);
             self.metrics.oldest_pending_age_seconds.set(age_s(stats.oldest_delivery_s, now_ms() / 1_000));
             counted = stats;
+        }
+    }
+
+    async fn wait(&self) {
+        if !self.registry.is_alive() && !self.registry_parts.children.are_gone() {
+            return sleep(PAUSE).await;
+        }
+        let consumers = self.consumers.iter().map(|parts| parts.slot.panicked().boxed_local());
+        let panicked = consumers.chain([self.registry.panicked().boxed_local()]);
+        if timeout_at(next_beat(EVERY), select_all(panicked)).await.is_ok() {
+            sleep(PAUSE).await;
         }
     }
 
