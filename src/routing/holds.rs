@@ -33,6 +33,7 @@ struct Held {
 
 impl Holds {
     fn add(&mut self, due: Instant, received_ms: u64, fate: Fate, hooks: &[HookId]) {
+        while self.queue.pop_front_if(|oldest| !oldest.fate.is_open()).is_some() {}
         self.queue.push_back(Held { due, received_ms, fate, hooks: hooks.into() });
     }
 
@@ -104,7 +105,12 @@ mod tests {
         let overheld = holds.overheld(at(30));
         assert_eq!((overheld.len(), overheld[&one], overheld[&other]), (2, 3, 3));
         open.done();
-        assert!(holds.overheld(at(50)).is_empty());
+        assert_eq!(holds.queue.len(), 1);
+        let last = Receipt::new(|_| ());
+        holds.add(at(60), 5, last.fate(), &[one]);
+        assert_eq!(holds.queue.len(), 1, "nor does it stay until the timer");
+        last.done();
+        assert!(holds.overheld(at(70)).is_empty());
         assert!(holds.queue.is_empty());
     }
 }
