@@ -6,6 +6,7 @@
 //! knows of live calls); [`bindings`] counts what is needed from the broker, and [`demand`] is how live events are asked
 //! for; [`calls`] and [`conferences`] remember whose a call and a conference is, each in a [`memory`]; [`channels`] are
 //! the live calls, [`commands`] how they are commanded.
+//! `holds` are the events that hooks have not delivered yet.
 //! [`subscriptions`] are which sessions an event goes to, by [`pattern`]s in tries that [`forest`] keeps together;
 //! `listeners` are those sessions, `ushers` go there, `pace` bounds how far events are ahead of them, [`history`] is what
 //! they may have missed.

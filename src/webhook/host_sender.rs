@@ -1,4 +1,4 @@
-//! Which HTTP client a hook's requests go through: hooks of one host share its connections and its limit.
+//! Which connection a hook's request goes through: hooks of one host share them, and their limit.
 //!
 //! Each connection has a client of its own, so that the one used last is taken first: with little to do few connections
 //! are in use, whose memory is then in the processor's caches, and those that only a burst needed are closed. There are

@@ -338,7 +338,7 @@ impl WebhookActor {
         }
     }
 
-    /// A client that nobody uses gives its sockets back.
+    /// Connections that nobody uses are closed.
     pub(super) fn arm_idle(&mut self, wait_ms: u64, ctx: &mut Context<Self>) {
         if self.idle_armed {
             return;
