@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout};
 use crate::webhook::connect::{GuardedConnector, Link, Reach, observed};
 use crate::webhook::guard::Refused;
 use crate::webhook::outcome::{Outcome, Reason, SuccessCodes, judge};
+use crate::webhook::put_off::PutOff;
 use crate::webhook::request::{Rendered, RequestError, Verb};
 use crate::webhook::uri::HookUri;
 
@@ -127,6 +128,7 @@ impl SendError {
 /// Sends requests to one host one after the other, keeping its connection alive between them.
 pub struct HttpSender {
     client: Client,
+    put_off: PutOff,
     settings: Arc<SenderSettings>,
 }
 
@@ -144,7 +146,7 @@ impl HttpSender {
         // The client's own timeout ends at the response's head; ours covers the body too.
         let client =
             Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers().finish();
-        Self { client, settings: Arc::clone(settings) }
+        Self { client, put_off: PutOff::default(), settings: Arc::clone(settings) }
     }
 
     pub async fn send(&self, request: SendRequest<'_>) -> Answer {
@@ -155,6 +157,7 @@ impl HttpSender {
             Ok(result) => result.err(),
             Err(_) => Some(SendError::Timeout(self.settings.request_timeout_ms)),
         };
+        self.put_off.release();
         let unexpected = error.is_some() || progress.unexpected;
         Answer {
             request_headers: if unexpected { logged_headers(&request) } else { Headers::new() },
@@ -195,7 +198,7 @@ impl HttpSender {
         for (name, value) in request_headers(request) {
             outgoing = outgoing.insert_header((name, value));
         }
-        outgoing.send_body(body(request.rendered)).await
+        self.put_off.during(outgoing.send_body(body(request.rendered))).await
     }
 
     fn explain(&self, error: SendRequestError) -> SendError {

@@ -8,8 +8,8 @@
 //!   delivery reads of it; [`modifiers`]: which payloads it wants
 //! - [`uri`]: where its requests go; [`guard`]: whether they may; [`networks`], [`allow`]: what the guard goes by
 //! - [`request`], [`form`]: verb, format, and the rendering of a payload
-//! - [`client`]: one request and its answer, by way of [`connect`], [`resolve`] and [`tls`]; [`host_sender`]: what hooks
-//!   of one host share
+//! - [`client`]: one request and its answer, by way of [`connect`], [`resolve`] and [`tls`], with its tasks
+//!   [`put_off`]; [`host_sender`]: what hooks of one host share
 //! - [`outcome`]: how an attempt ended; [`retry`]: when to try again, and when a hook has failed too often
 //! - [`actor`]: the actor of one hook, with its [`messages`] and [`context`]; [`job`]: an event that several hooks share;
 //!   [`delivery`]: one event to one hook; [`attempt`]: one request of it; [`suspect`]: which one a panic is blamed on
@@ -32,6 +32,7 @@ pub mod messages;
 pub mod modifiers;
 pub mod networks;
 pub mod outcome;
+pub mod put_off;
 pub mod record;
 pub mod request;
 pub mod resolve;
