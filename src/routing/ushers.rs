@@ -2,13 +2,16 @@
 //!
 //! To put a frame into the mailboxes of many sessions of another thread means as many wakes of that thread, and memory
 //! and counters that two processors take turns with. So each thread is sent one errand for each event, which does it
-//! there. A thread runs its errands in their order, and what is for few sessions goes to them at once while there is none
-//! under way: so a session gets everything in the order in which the Registry sent it.
+//! there. While no other waits, it lets the sessions write before it goes on to the next ones: what of theirs it touched
+//! is then still in the processor's caches. In a burst they rather write what came of several events at once. A thread
+//! runs its errands in their order, and what is for few sessions goes to them at once while there is none under way: so a
+//! session gets everything in the order in which the Registry sent it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytestring::ByteString;
+use tokio::task::yield_now;
 
 use crate::websocket::messages::{Contact, SessionId};
 use crate::websocket::outbox::Sent;
@@ -16,8 +19,8 @@ use crate::websocket::worker::Worker;
 
 /// For so few an errand does not pay.
 pub const FEW: usize = 4;
-/// The sessions of one errand, so that a thread does other things in between.
-const ERRAND_SESSIONS_MAX: usize = 1_000;
+/// After so many an errand lets them write, unless another waits.
+const SESSIONS_AT_ONCE: usize = 64;
 
 /// The way to one session.
 #[derive(Clone)]
@@ -42,6 +45,7 @@ pub struct Ushers {
 
 struct Usher {
     worker: Worker,
+    /// Those that are not done.
     errands: Arc<AtomicUsize>,
 }
 
@@ -59,6 +63,7 @@ impl Ushers {
         Way { session, contact: Arc::new(contact), usher }
     }
 
+    /// Who is served by the same thread.
     pub fn parties(ways: impl Iterator<Item = Way>) -> Vec<Party> {
         let mut by_usher: Vec<(Option<usize>, Vec<Way>)> = Vec::new();
         for way in ways {
@@ -67,10 +72,7 @@ impl Ushers {
                 None => by_usher.push((way.usher, vec![way])),
             }
         }
-        let parties = by_usher.iter().flat_map(|(usher, ways)| {
-            ways.chunks(ERRAND_SESSIONS_MAX).map(|ways| Party { usher: *usher, ways: ways.into() })
-        });
-        parties.collect()
+        by_usher.into_iter().map(|(usher, ways)| Party { usher, ways: ways.into() }).collect()
     }
 
     /// To one session. What became of it is known only where nothing was under way to its thread.
@@ -78,7 +80,7 @@ impl Ushers {
         match way.usher.map(|usher| &self.ushers[usher]) {
             Some(usher) if !usher.is_idle() => {
                 let (way, frame, gone) = (way.clone(), frame.clone(), Arc::clone(&self.gone));
-                usher.send(move || deliver(std::slice::from_ref(&way), &frame, &gone))
+                usher.send(async move { deliver(std::slice::from_ref(&way), &frame, &gone) })
             }
             _ => way.contact.outbox.try_send(frame),
         }
@@ -86,11 +88,20 @@ impl Ushers {
 
     /// Answers to how many.
     pub fn send_to_all(&self, party: &Party, frame: &ByteString) -> usize {
-        let (ways, frame, gone) = (Arc::clone(&party.ways), frame.clone(), Arc::clone(&self.gone));
-        let errand = move || deliver(&ways, &frame, &gone);
         match party.usher.map(|usher| &self.ushers[usher]) {
-            Some(usher) => drop(usher.send(errand)),
-            None => errand(),
+            Some(usher) => {
+                let errands = Arc::clone(&usher.errands);
+                let (ways, frame, gone) = (Arc::clone(&party.ways), frame.clone(), Arc::clone(&self.gone));
+                usher.send(async move {
+                    for ways in ways.chunks(SESSIONS_AT_ONCE) {
+                        deliver(ways, &frame, &gone);
+                        if errands.load(Ordering::Relaxed) == 1 {
+                            yield_now().await;
+                        }
+                    }
+                });
+            }
+            None => deliver(&party.ways, frame, &self.gone),
         }
         party.ways.len()
     }
@@ -106,11 +117,11 @@ impl Usher {
         self.errands.load(Ordering::Acquire) == 0
     }
 
-    fn send(&self, errand: impl FnOnce() + Send + 'static) -> Sent {
+    fn send(&self, errand: impl Future<Output = ()> + Send + 'static) -> Sent {
         self.errands.fetch_add(1, Ordering::Relaxed);
         let under_way = UnderWay(Arc::clone(&self.errands));
         let spawned = self.worker.spawn(async move {
-            errand();
+            errand.await;
             drop(under_way);
         });
         if spawned { Sent::Queued } else { Sent::Gone }
@@ -139,7 +150,7 @@ mod tests {
 
     use actix::{Actor, Arbiter, AsyncContext, Context, Handler};
 
-    use super::{ERRAND_SESSIONS_MAX, Ushers, Way};
+    use super::{SESSIONS_AT_ONCE, Ushers, Way};
     use crate::auth::directory::Rank;
     use crate::auth::{Caller, Registration};
     use crate::ids::AccountId;
@@ -225,17 +236,22 @@ mod tests {
     }
 
     #[actix::test]
-    async fn who_takes_nothing_is_found_and_large_parties_are_cut() {
+    async fn all_of_a_large_party_are_told_and_who_takes_nothing_is_found() {
         let (mut ushers, arbiter) = (Ushers::default(), Arbiter::new());
         let (way, heard) = session(&mut ushers, &arbiter, 7);
-        let many = Ushers::parties((0..ERRAND_SESSIONS_MAX + 1).map(|_| way.clone()));
-        assert_eq!(many.iter().map(|party| party.ways.len()).collect::<Vec<_>>(), [ERRAND_SESSIONS_MAX, 1]);
+        let many = Ushers::parties((0..SESSIONS_AT_ONCE + 1).map(|_| way.clone()));
+        let all_told = || {
+            let (done, told) = mpsc::channel();
+            ushers.ushers[0].worker.spawn(async move { done.send(()).unwrap() });
+            told.recv_timeout(PATIENCE).unwrap();
+        };
+        assert_eq!(ushers.send_to_all(&many[0], &"all".into()), SESSIONS_AT_ONCE + 1);
+        all_told();
+        (0..SESSIONS_AT_ONCE + 1).for_each(|_| assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), "all"));
         way.contact.outbox.line().cut(Ending::Lost);
-        ushers.send_to_all(&many[1], &"lost".into());
-        let (done, told) = mpsc::channel();
-        arbiter.spawn_fn(move || done.send(()).unwrap());
-        told.recv_timeout(PATIENCE).unwrap();
-        assert_eq!(ushers.take_gone(), [SessionId(7)]);
+        ushers.send_to_all(&many[0], &"lost".into());
+        all_told();
+        assert_eq!(ushers.take_gone(), [SessionId(7); SESSIONS_AT_ONCE + 1]);
         arbiter.stop();
         arbiter.join().unwrap();
         assert_eq!(ushers.send(&way, &"late".into()), Sent::Gone);
