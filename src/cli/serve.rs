@@ -20,10 +20,14 @@ pub fn run(config: Config) -> Outcome {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let app = App::start(config).await?;
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
+        // In a task: what this future waits for by itself is looked at in every turn of the loop.
+        let signalled = actix::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        });
+        let name = signalled.await?;
         info!("got {name}");
         exit_at_the_latest(grace);
         app.stop().await;
