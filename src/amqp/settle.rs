@@ -3,14 +3,17 @@
 //! A tag belongs to its channel. When that is gone the task is too, and what is settled afterwards goes nowhere: the
 //! broker has taken those messages back already.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions, BasicRejectOptions};
 use log::{debug, error};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::tags::Tags;
 use crate::event::{Receipt, Settled};
@@ -50,7 +53,17 @@ pub struct Settings {
 #[derive(Clone)]
 pub struct Settler {
     queue: UnboundedSender<Settlement>,
+    untold: Arc<Untold>,
     poison: Poison<EventId>,
+}
+
+/// How much is settled that the broker is not told yet.
+struct Untold {
+    /// About: it only decides when to wait no longer.
+    count: AtomicUsize,
+    /// The broker would soon have nothing more to send.
+    enough: usize,
+    wait_no_longer: Notify,
 }
 
 impl Settler {
@@ -59,8 +72,10 @@ impl Settler {
         // Bounded by the prefetch: there is one entry per unacknowledged message.
         let (sender, queue) = unbounded_channel();
         let again = sender.downgrade();
-        let settler = Self { queue: sender, poison: settings.poison.clone() };
-        let task = Task { tags: Tags::new(usize::from(settings.prefetch / 4)), channel, settings };
+        let enough = usize::from(settings.prefetch / 8).max(1);
+        let untold = Arc::new(Untold { count: AtomicUsize::new(0), enough, wait_no_longer: Notify::new() });
+        let settler = Self { queue: sender, untold: Arc::clone(&untold), poison: settings.poison.clone() };
+        let task = Task { tags: Tags::new(usize::from(settings.prefetch / 4)), untold, channel, settings };
         (settler, actix::spawn(task.run(queue, again)))
     }
 
@@ -77,18 +92,26 @@ impl Settler {
 
     /// Without a receipt, for what is not going to be handled.
     pub fn settle(&self, tag: u64, event: EventId, settled: Settled) {
-        // The task may be gone; see above.
-        drop(self.queue.send(Settlement::Event { tag, event, settled }));
+        self.put(Settlement::Event { tag, event, settled });
     }
 
     pub fn reject(&self, tag: u64) {
-        drop(self.queue.send(Settlement::Reject { tag }));
+        self.put(Settlement::Reject { tag });
     }
 
     pub fn flush(&self) -> oneshot::Receiver<()> {
         let (flushed, answer) = oneshot::channel();
-        drop(self.queue.send(Settlement::Flush(flushed)));
+        self.put(Settlement::Flush(flushed));
+        self.untold.wait_no_longer.notify_one();
         answer
+    }
+
+    fn put(&self, entry: Settlement) {
+        // The task may be gone; see above.
+        drop(self.queue.send(entry));
+        if self.untold.count.fetch_add(1, Ordering::Relaxed) + 1 == self.untold.enough {
+            self.untold.wait_no_longer.notify_one();
+        }
     }
 }
 
@@ -96,24 +119,22 @@ struct Task {
     channel: Channel,
     settings: Settings,
     tags: Tags,
+    untold: Arc<Untold>,
 }
 
 impl Task {
-    async fn run(
-        mut self,
-        mut queue: UnboundedReceiver<Settlement>,
-        again: tokio::sync::mpsc::WeakUnboundedSender<Settlement>,
-    ) {
-        let enough = usize::from(self.settings.prefetch / 8).max(1);
+    async fn run(mut self, mut queue: UnboundedReceiver<Settlement>, again: WeakUnboundedSender<Settlement>) {
         let mut batch = Vec::new();
         while queue.recv_many(&mut batch, usize::from(self.settings.prefetch)).await > 0 {
             // A little later there may be more to tell in the same frame.
-            if batch.len() < enough && !batch.iter().any(|entry| matches!(entry, Settlement::Flush(_))) {
-                tokio::time::sleep(self.settings.ack_delay).await;
+            if batch.len() < self.untold.enough {
+                // Either will do.
+                let _ = timeout(self.settings.ack_delay, self.untold.wait_no_longer.notified()).await;
                 while let Ok(entry) = queue.try_recv() {
                     batch.push(entry);
                 }
             }
+            self.untold.count.store(0, Ordering::Relaxed);
             let mut flushed = Vec::new();
             for entry in batch.drain(..) {
                 if let Err(error) = self.take(entry, &again, &mut flushed).await {
@@ -135,7 +156,7 @@ impl Task {
     async fn take(
         &mut self,
         entry: Settlement,
-        again: &tokio::sync::mpsc::WeakUnboundedSender<Settlement>,
+        again: &WeakUnboundedSender<Settlement>,
         flushed: &mut Vec<oneshot::Sender<()>>,
     ) -> lapin::Result<()> {
         match entry {
@@ -170,7 +191,7 @@ impl Task {
     }
 
     /// What cannot be taken now will hardly be taken at once; and until it is back at the broker, its tag stays open.
-    fn hand_back_later(&self, tag: u64, again: &tokio::sync::mpsc::WeakUnboundedSender<Settlement>) {
+    fn hand_back_later(&self, tag: u64, again: &WeakUnboundedSender<Settlement>) {
         let (again, delay) = (again.clone(), self.settings.requeue_delay);
         actix::spawn(async move {
             tokio::time::sleep(delay).await;

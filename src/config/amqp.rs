@@ -67,7 +67,7 @@ impl Default for Amqp {
             live_prefetch: 1_000,
             live_queue_messages_max: 100_000,
             unbind_delay_ms: 30_000,
-            ack_delay_ms: 10,
+            ack_delay_ms: 50,
             requeue_delay_ms: 500,
             message_bytes_max: 1 << 20,
             poison_max: 3,
@@ -100,7 +100,7 @@ impl Amqp {
         problems.within("amqp.live_prefetch", self.live_prefetch.into(), 1..=u16::MAX.into());
         problems.within("amqp.live_queue_messages_max", self.live_queue_messages_max.into(), 1..=100_000_000);
         problems.milliseconds("amqp.unbind_delay_ms", self.unbind_delay_ms);
-        problems.within("amqp.ack_delay_ms", self.ack_delay_ms, 0..=1_000);
+        problems.within("amqp.ack_delay_ms", self.ack_delay_ms, 0..=60_000);
         problems.milliseconds("amqp.requeue_delay_ms", self.requeue_delay_ms);
         problems.within("amqp.message_bytes_max", self.message_bytes_max as u64, 64..=1 << 30);
         problems.within("amqp.poison_max", self.poison_max.into(), 1..=1_000);

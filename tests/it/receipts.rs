@@ -135,3 +135,20 @@ async fn slow_endpoint_does_not_hold_up_the_queue() {
     quick.eventually_received(20).await;
     bus.app.eventually_pending(&hanging, 20).await;
 }
+
+#[actix_web::test]
+async fn much_that_is_finished_is_acknowledged_before_the_delay_is_over() {
+    let mut bus = Bus::with(|config| {
+        config.amqp.prefetch = 16;
+        config.amqp.ack_delay_ms = 60_000;
+    })
+    .await;
+    let server = HookServer::start();
+    let account = bus.app.create_account("mine", None).await;
+    bus.app.put_hook(account, &json!({ "hook": "sms", "uri": server.url("/") })).await;
+    for turn in 0..100 {
+        let sms = with(event("webhooks_sms", account), json!({ "Msg-ID": turn.to_string() }));
+        bus.publish(&sms).await;
+    }
+    server.eventually_received(100).await;
+}
