@@ -1,16 +1,11 @@
-//! One attempt of a delivery: the request as it goes out, and the record of how it went.
-
-use std::rc::Rc;
-use std::sync::Arc;
+//! One attempt of a delivery: the record of how it went.
 
 use serde_json::{Map, Value, json};
 
-use super::client::{Answer, Headers, HttpSender, SendRequest};
+use super::client::{Answer, Headers};
 use super::delivery::Flight;
-use super::hook::Hook;
 use super::outcome::{Outcome, Reason};
-use super::request::Rendered;
-use crate::ids::{AccountId, EventId, HookId};
+use crate::ids::{AccountId, HookId};
 
 /// Kazoo's seconds count from the year 0.
 const GREGORIAN_EPOCH_S: u64 = 62_167_219_200;
@@ -29,31 +24,6 @@ pub enum RetriesLeft {
 /// hook ids.
 pub fn one_off_log(account: AccountId) -> HookId {
     HookId::from_bytes(*account.as_bytes())
-}
-
-/// Whether attempts that succeed are logged too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Logged {
-    Failures,
-    All,
-}
-
-/// Sends the request of a delivery. By value, for the actor keeps the future.
-pub async fn send(
-    http: Rc<HttpSender>,
-    hook: Arc<Hook>,
-    rendered: Arc<Rendered>,
-    event: EventId,
-    logged: Logged,
-) -> Answer {
-    let headers = [
-        ("x-hook-id", hook.id.to_string()),
-        ("x-account-id", hook.account.to_string()),
-        ("x-event-id", event.to_string()),
-    ];
-    let expected = (logged == Logged::Failures).then_some(&hook.success);
-    let request = SendRequest { verb: hook.verb, uri: &hook.uri, headers: &headers, rendered: &rendered, expected };
-    http.send(request).await
 }
 
 /// The attempt in the form that the API shows, `body_bytes_max` bytes of each body.

@@ -4,6 +4,7 @@
 //! It never follows redirects and never decides about retries; the only request that it repeats is one that a kept-alive
 //! connection lost before it was answered.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,20 +12,24 @@ use std::time::{Duration, SystemTime};
 use actix_web::error::{ParseError, PayloadError};
 use awc::body::{BoxBody, MessageBody, None as NoBody};
 use awc::error::{ConnectError, SendRequestError};
-use awc::http::header::{self, HeaderName};
+use awc::http::header::{self, HeaderName, HeaderValue};
 use awc::http::{Method, StatusCode, Uri};
-use awc::{Client, ClientResponse, Connector};
+use awc::{Client, ClientResponse, Connector, FrozenClientRequest};
 use futures_util::StreamExt;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout};
 
+use crate::ids::EventId;
 use crate::webhook::connect::{GuardedConnector, Link, Reach, observed};
 use crate::webhook::guard::Refused;
+use crate::webhook::hook::Hook;
 use crate::webhook::outcome::{Outcome, Reason, SuccessCodes, judge};
 use crate::webhook::put_off::PutOff;
 use crate::webhook::request::{Rendered, RequestError, Verb};
-use crate::webhook::uri::HookUri;
 
+const HOOK_ID: HeaderName = HeaderName::from_static("x-hook-id");
+const ACCOUNT_ID: HeaderName = HeaderName::from_static("x-account-id");
+const EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
 const USER_AGENT: &str = concat!("hookswitch/", env!("CARGO_PKG_VERSION"));
 
 /// What all hooks' senders have in common.
@@ -52,16 +57,15 @@ pub struct SenderSettings {
 /// Names in lower case, with their values.
 pub type Headers = Vec<(String, String)>;
 
-/// One request. `headers` come on top of content type, host, user agent and the like.
-#[derive(Debug)]
-pub struct SendRequest<'a> {
-    pub verb: Verb,
-    pub uri: &'a HookUri,
-    pub headers: &'a [(&'static str, String)],
-    pub rendered: &'a Rendered,
-    /// Of a complete answer with one of these codes only the status is kept. Most answers are such, and copying what
-    /// nobody looks at would cost as much as sending.
-    pub expected: Option<&'a SuccessCodes>,
+/// One request.
+#[derive(Debug, Clone)]
+pub struct SendRequest {
+    pub hook: Arc<Hook>,
+    pub event: EventId,
+    pub rendered: Arc<Rendered>,
+    /// Of a complete answer with a success code of the hook's own only the status is kept. Most answers are such, and
+    /// copying what nobody looks at would cost as much as sending.
+    pub only_failures: bool,
 }
 
 /// What came of a request: what an attempt's log entry shows.
@@ -128,8 +132,15 @@ impl SendError {
 /// Sends requests to one host one after the other, keeping its connection alive between them.
 pub struct HttpSender {
     client: Client,
+    prepared: RefCell<Option<Prepared>>,
     put_off: PutOff,
     settings: Arc<SenderSettings>,
+}
+
+/// What the requests of a hook have in common. Often no other hook's pass through this connection.
+struct Prepared {
+    hook: Arc<Hook>,
+    request: FrozenClientRequest,
 }
 
 impl HttpSender {
@@ -146,10 +157,10 @@ impl HttpSender {
         // The client's own timeout ends at the response's head; ours covers the body too.
         let client =
             Client::builder().connector(connector).disable_redirects().disable_timeout().no_default_headers().finish();
-        Self { client, put_off: PutOff::default(), settings: Arc::clone(settings) }
+        Self { client, prepared: RefCell::default(), put_off: PutOff::default(), settings: Arc::clone(settings) }
     }
 
-    pub async fn send(&self, request: SendRequest<'_>) -> Answer {
+    pub async fn send(&self, request: SendRequest) -> Answer {
         let started = Instant::now();
         let mut progress = Progress::default();
         let deadline = Duration::from_millis(self.settings.request_timeout_ms);
@@ -171,20 +182,19 @@ impl HttpSender {
     }
 
     /// Leaves in `progress` what it got to, however it ends.
-    async fn exchange(&self, request: &SendRequest<'_>, progress: &mut Progress) -> Result<(), SendError> {
-        let url = request.rendered.url(request.uri, self.settings.url_bytes_max).map_err(SendError::Request)?;
-        let uri = Uri::try_from(url).map_err(|error| SendError::Invalid(format!("{error}")))?;
-
-        let (mut result, link) = observed(self.start(request, &uri)).await;
+    async fn exchange(&self, request: &SendRequest, progress: &mut Progress) -> Result<(), SendError> {
+        let prepared = self.prepare(request)?;
+        let (mut result, link) = observed(self.start(&prepared, request)).await;
         if link == Link::Reused && result.as_ref().is_err_and(lost_unanswered) {
             // Most likely the server closed the idle connection as the request set out, and never saw it.
-            result = self.start(request, &uri).await;
+            result = self.start(&prepared, request).await;
         }
         let response = result.map_err(|error| self.explain(error))?;
 
         let status = response.status().as_u16();
         progress.status = Some(status);
-        progress.unexpected = request.expected.is_none_or(|codes| !codes.matches(status, request.verb));
+        let expected = request.only_failures && request.hook.success.matches(status, request.hook.verb);
+        progress.unexpected = !expected;
         if progress.unexpected {
             progress.retry_after = text_of(&response, header::RETRY_AFTER).map(str::to_owned);
             progress.headers = kept_headers(&response, self.settings.response_head_bytes_max);
@@ -193,12 +203,35 @@ impl HttpSender {
         read_body(response, self.settings.response_bytes_max, kept).await
     }
 
-    async fn start(&self, request: &SendRequest<'_>, uri: &Uri) -> Result<ClientResponse, SendRequestError> {
-        let mut outgoing = self.client.request(method(request.verb), uri);
-        for (name, value) in request_headers(request) {
-            outgoing = outgoing.insert_header((name, value));
+    fn prepare(&self, request: &SendRequest) -> Result<FrozenClientRequest, SendError> {
+        let hook = &request.hook;
+        let last = self.prepared.borrow();
+        if let Some(last) = last.as_ref().filter(|last| Arc::ptr_eq(&last.hook, hook)) {
+            return Ok(last.request.clone());
         }
-        self.put_off.during(outgoing.send_body(body(request.rendered))).await
+        drop(last);
+        let url = request.rendered.url(&hook.uri, self.settings.url_bytes_max).map_err(SendError::Request)?;
+        let uri = Uri::try_from(url).map_err(|error| SendError::Invalid(error.to_string()))?;
+        let mut outgoing = self.client.request(method(hook.verb), uri);
+        for header in common_headers(request) {
+            outgoing = outgoing.insert_header(header);
+        }
+        let prepared = outgoing.freeze().map_err(|error| SendError::Invalid(error.to_string()))?;
+        // The URL of the others contains their payload.
+        if let Rendered::Body { .. } = *request.rendered {
+            let last = Prepared { hook: Arc::clone(hook), request: prepared.clone() };
+            self.prepared.replace(Some(last));
+        }
+        Ok(prepared)
+    }
+
+    async fn start(
+        &self,
+        prepared: &FrozenClientRequest,
+        request: &SendRequest,
+    ) -> Result<ClientResponse, SendRequestError> {
+        let outgoing = prepared.extra_header((EVENT_ID, event_id(request)));
+        self.put_off.during(outgoing.send_body(body(&request.rendered))).await
     }
 
     fn explain(&self, error: SendRequestError) -> SendError {
@@ -249,23 +282,30 @@ fn body(rendered: &Rendered) -> BoxBody {
     }
 }
 
-/// Names in lower case. `host` is set here: the client would leave out the ports 80 and 443 whatever the scheme.
-fn request_headers<'a>(request: &'a SendRequest<'_>) -> impl Iterator<Item = (HeaderName, &'a str)> {
-    let content_type = match request.rendered {
+/// What all requests of the hook have, names in lower case. `host` is set here: the client would leave out the ports 80
+/// and 443 whatever the scheme.
+fn common_headers(request: &SendRequest) -> impl Iterator<Item = (HeaderName, String)> {
+    let SendRequest { hook, rendered, .. } = request;
+    let content_type = match **rendered {
         Rendered::Query(_) => None,
-        Rendered::Body { content_type, .. } => Some((header::CONTENT_TYPE, *content_type)),
+        Rendered::Body { content_type, .. } => Some((header::CONTENT_TYPE, content_type.to_owned())),
     };
-    let own = [
-        (header::HOST, request.uri.authority()),
-        (header::USER_AGENT, USER_AGENT),
-        (header::ACCEPT_ENCODING, "identity"),
+    let general = [
+        (header::HOST, hook.uri.authority().to_owned()),
+        (header::USER_AGENT, USER_AGENT.to_owned()),
+        (header::ACCEPT_ENCODING, "identity".to_owned()),
     ];
-    let given = request.headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.as_str()));
-    own.into_iter().chain(content_type).chain(given)
+    let ids = [(HOOK_ID, hook.id.to_string()), (ACCOUNT_ID, hook.account.to_string())];
+    general.into_iter().chain(content_type).chain(ids)
 }
 
-fn logged_headers(request: &SendRequest<'_>) -> Headers {
-    request_headers(request).map(|(name, value)| (name.as_str().to_owned(), value.to_owned())).collect()
+fn event_id(request: &SendRequest) -> HeaderValue {
+    HeaderValue::try_from(request.event.to_string()).expect("hexadecimal digits are a header's value")
+}
+
+fn logged_headers(request: &SendRequest) -> Headers {
+    let event = (EVENT_ID, request.event.to_string());
+    common_headers(request).chain([event]).map(|(name, value)| (name.as_str().to_owned(), value)).collect()
 }
 
 /// Whether a connection ended before the first byte of an answer. (A reset within a head looks the same; repeating

@@ -13,8 +13,8 @@ use crate::event::now_ms;
 use crate::faults::fault_point;
 use crate::metrics::DeliveryOutcome;
 use crate::store::{Target, Write};
-use crate::webhook::attempt::{Logged, RetriesLeft, failure_text, one_off_log, record, send};
-use crate::webhook::client::Answer;
+use crate::webhook::attempt::{RetriesLeft, failure_text, one_off_log, record};
+use crate::webhook::client::{Answer, SendRequest};
 use crate::webhook::context::{LastResult, UnderWay};
 use crate::webhook::delivery::{Delivery, Flight};
 use crate::webhook::host_sender::{HostSender, Place};
@@ -76,10 +76,15 @@ impl WebhookActor {
             fault_point!("hook.begin", delivery.job.event.body());
             delivery.job.render(&hook, &config.reserved_ccv_keys, &self.shared.cluster_id)
         };
-        let logged = if config.log_successful_attempts { Logged::All } else { Logged::Failures };
-        let (http, event) = (Rc::clone(&place.http), delivery.job.event.id);
+        let request = SendRequest {
+            hook: Arc::clone(&hook),
+            event: delivery.job.event.id,
+            rendered: Arc::clone(&rendered),
+            only_failures: !config.log_successful_attempts,
+        };
+        let http = Rc::clone(&place.http);
         // It is large, and would be moved with each wrapper.
-        let answer = Box::pin(send(http, Arc::clone(&hook), Arc::clone(&rendered), event, logged));
+        let answer = Box::pin(async move { http.send(request).await });
         self.last_used_ms = now_ms();
         self.arm_idle(self.shared.config.idle_ms, ctx);
         if delivery.attempts > 0 {

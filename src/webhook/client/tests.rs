@@ -3,23 +3,25 @@
 mod reach;
 pub mod receiver;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
 
-use crate::kazoo::fields::Fields;
-use crate::webhook::client::tests::receiver::{Listener, OK, hurried_sender, outcome, read_request, send, sender};
+use crate::webhook::client::tests::receiver::{
+    Listener, OK, hurried_sender, outcome, read_request, request, send, sender,
+};
 use crate::webhook::client::{SendError, SendRequest};
 use crate::webhook::outcome::{Outcome, Reason};
-use crate::webhook::request::{Format, RequestError, Verb, render};
-use crate::webhook::uri::HookUri;
+use crate::webhook::request::{RequestError, Verb};
 
-#[actix::test]
-async fn a_request_carries_payload_and_headers_and_the_answer_is_kept() {
-    let (sent, mut received) = tokio::sync::mpsc::unbounded_channel();
+/// Answers well, and tells what it got.
+async fn recording_listener() -> (Listener, UnboundedReceiver<String>) {
+    let (sent, received) = unbounded_channel();
     let listener = Listener::new(move |_, mut stream| {
         let sent = sent.clone();
         async move {
@@ -30,19 +32,31 @@ async fn a_request_carries_payload_and_headers_and_the_answer_is_kept() {
         }
     })
     .await;
+    (listener, received)
+}
+
+#[actix::test]
+async fn a_request_carries_payload_and_headers_and_the_answer_is_kept() {
+    let (listener, mut received) = recording_listener().await;
     let sender = sender();
-    let answer = send(&sender, Verb::Post, &listener.uri()).await;
+    let sent = request(Verb::Post, &listener.uri(), json!({"a": "b c"}));
+    let answer = sender.send(sent.clone()).await;
     assert_eq!((answer.status, answer.body.as_str(), &answer.error), (Some(200), "ok", &None));
     assert_eq!(answer.headers.iter().find(|(name, _)| name == "x-seen").unwrap().1, "Yes");
     assert_eq!(outcome(&answer), Outcome::Delivered);
 
-    let request = received.recv().await.unwrap();
-    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let text = received.recv().await.unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, r#"{"a":"b c"}"#);
     let mut lines: Vec<&str> = head.lines().filter(|line| !line.starts_with("date: ")).collect();
     lines.sort_unstable();
     let host = format!("host: {}", listener.address);
     let agent = format!("user-agent: hookswitch/{}", env!("CARGO_PKG_VERSION"));
+    let ids = [
+        format!("x-account-id: {}", sent.hook.account),
+        format!("x-event-id: {}", sent.event),
+        format!("x-hook-id: {}", sent.hook.id),
+    ];
     let expected = [
         "POST /hook HTTP/1.1",
         "accept-encoding: identity",
@@ -50,17 +64,53 @@ async fn a_request_carries_payload_and_headers_and_the_answer_is_kept() {
         "content-type: application/json",
         &host,
         &agent,
-        "x-hook-id: 0123",
+        &ids[0],
+        &ids[1],
+        &ids[2],
     ];
     assert_eq!(lines, expected);
     let logged: Vec<&str> = answer.request_headers.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(logged, ["host", "user-agent", "accept-encoding", "content-type", "x-hook-id"]);
+    let names = ["host", "user-agent", "accept-encoding", "content-type", "x-hook-id", "x-account-id", "x-event-id"];
+    assert_eq!(logged, names);
 
     let answer = send(&sender, Verb::Get, &format!("{}?q=1", listener.uri())).await;
     assert_eq!(answer.status, Some(200));
-    let request = received.recv().await.unwrap();
-    assert!(request.starts_with("GET /hook?q=1&a=b+c HTTP/1.1\r\n") && !request.contains("content-"), "{request}");
+    let text = received.recv().await.unwrap();
+    assert!(text.starts_with("GET /hook?q=1&a=b+c HTTP/1.1\r\n") && !text.contains("content-"), "{text}");
     assert_eq!(listener.connections.get(), 1, "the connection is kept alive");
+}
+
+#[actix::test]
+async fn requests_of_one_connection_share_nothing_that_is_not_common_to_them() {
+    let (listener, mut received) = recording_listener().await;
+    let sender = sender();
+    let of_hook = |verb, path: &str, n: u32| request(verb, &format!("{}{path}", listener.uri()), json!({ "n": n }));
+    let (one, other) = (of_hook(Verb::Post, "/one", 1), of_hook(Verb::Put, "/other", 2));
+    let (queries, changed) = (of_hook(Verb::Get, "/get", 3), of_hook(Verb::Post, "/changed", 4));
+    let again = |request: &SendRequest, n: u32| SendRequest {
+        hook: Arc::clone(&request.hook),
+        ..of_hook(request.hook.verb, "", n)
+    };
+    let requests =
+        [&one, &again(&one, 5), &other, &again(&one, 6), &queries, &again(&queries, 7), &again(&one, 8), &changed];
+    for sent in requests {
+        let answer = sender.send(sent.clone()).await;
+        assert_eq!(answer.status, Some(200));
+        let text = received.recv().await.unwrap();
+        let url = sent.rendered.url(&sent.hook.uri, 500).unwrap();
+        let target = url.split_once(&listener.address.to_string()).unwrap().1;
+        assert!(
+            text.starts_with(&format!("{} {target} HTTP/1.1\r\n", sent.hook.verb.as_str().to_uppercase())),
+            "{text}"
+        );
+        for (name, value) in answer.request_headers {
+            assert_eq!(text.matches(&format!("\r\n{name}: {value}\r\n")).count(), 1, "{text}");
+        }
+        assert!(text.contains(&format!("\r\nx-event-id: {}\r\n", sent.event)), "{text}");
+        assert!(text.contains(&format!("\r\nx-hook-id: {}\r\n", sent.hook.id)), "{text}");
+        assert_eq!(text.contains("content-type"), sent.hook.verb != Verb::Get, "{text}");
+    }
+    assert_eq!(listener.connections.get(), 1);
 }
 
 #[actix::test]
@@ -229,12 +279,8 @@ async fn nobody_listening_is_a_failure_worth_a_retry() {
 
 #[actix::test]
 async fn a_url_that_is_too_long_is_final() {
-    let payload = Fields::from(json!({"a": "x".repeat(600)}).as_object().unwrap().clone());
-    let rendered = render(Verb::Get, Format::Json, payload.iter());
-    let uri = HookUri::parse_unguarded("http://127.0.0.1:1/").unwrap();
-    let answer = sender()
-        .send(SendRequest { verb: Verb::Get, uri: &uri, headers: &[], rendered: &rendered, expected: None })
-        .await;
+    let request = request(Verb::Get, "http://127.0.0.1:1/", json!({"a": "x".repeat(600)}));
+    let answer = sender().send(request).await;
     assert!(matches!(answer.error, Some(SendError::Request(RequestError::UrlTooLong { bytes_max: 500, .. }))));
     assert!(matches!(outcome(&answer), Outcome::Refused { .. }));
 }

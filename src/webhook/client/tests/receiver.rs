@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use actix::spawn;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::ids::{AccountId, EventId};
 use crate::kazoo::fields::Fields;
 use crate::webhook::allow::AllowList;
 use crate::webhook::client::{Answer, HttpSender, SendRequest, SenderSettings};
 use crate::webhook::connect::Reach;
+use crate::webhook::hook::Hook;
 use crate::webhook::outcome::{Outcome, SuccessCodes};
-use crate::webhook::request::{Format, Rendered, Verb, render};
+use crate::webhook::request::{Verb, render};
 use crate::webhook::resolve::Resolver;
 use crate::webhook::tls::client_config;
-use crate::webhook::uri::HookUri;
 
 pub const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Seen: Yes\r\n\r\nok";
 
@@ -50,14 +51,20 @@ pub fn hurried_sender(request_timeout_ms: u64) -> HttpSender {
     HttpSender::new(&Arc::new(SenderSettings { request_timeout_ms, ..patient }))
 }
 
-fn payload(verb: Verb) -> Rendered {
-    render(verb, Format::Json, Fields::from(json!({"a": "b c"}).as_object().unwrap().clone()).iter())
+pub fn request(verb: Verb, uri: &str, payload: Value) -> SendRequest {
+    let document = json!({ "uri": uri, "http_verb": verb.as_str(), "format": "json" });
+    let hook = Hook::one_off(AccountId::random(), document.as_object().unwrap()).unwrap();
+    let payload = Fields::from(payload.as_object().unwrap().clone());
+    SendRequest {
+        rendered: Arc::new(render(hook.verb, hook.format, payload.iter())),
+        hook: Arc::new(hook),
+        event: EventId::random(),
+        only_failures: false,
+    }
 }
 
 pub async fn send(sender: &HttpSender, verb: Verb, uri: &str) -> Answer {
-    let uri = HookUri::parse_unguarded(uri).unwrap();
-    let headers = [("x-hook-id", "0123".to_owned())];
-    sender.send(SendRequest { verb, uri: &uri, headers: &headers, rendered: &payload(verb), expected: None }).await
+    sender.send(request(verb, uri, json!({"a": "b c"}))).await
 }
 
 pub fn outcome(answer: &Answer) -> Outcome {
