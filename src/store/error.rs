@@ -69,7 +69,7 @@ pub enum Obstacle {
     Journal(JournalDamage),
     #[error("its journal ends with group {found}, and changes of group {expected} were answered")]
     JournalEnds { found: u64, expected: u64 },
-    #[error("its mark is missing or unreadable, which says how far the journal has to go")]
+    #[error("its mark is missing or not whole, which says how far the journal has to go")]
     NoMark,
 }
 

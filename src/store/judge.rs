@@ -17,6 +17,8 @@ pub(super) enum MarkIs {
     Missing,
     Unreadable,
     Read(Mark),
+    /// One of its slots is unreadable: it may be behind by a group.
+    Half(Mark),
 }
 
 /// What is known of the journal.
@@ -61,6 +63,8 @@ pub(super) enum JournalStep {
 }
 
 pub(super) fn judge(store: Meta, mark: MarkIs, journal: &JournalIs) -> Verdict {
+    // The store itself tells of the group that half a mark may lack.
+    let mark = if let MarkIs::Half(mark) = mark { MarkIs::Read(mark) } else { mark };
     if let MarkIs::Read(mark) = mark
         && store.sequence < mark.sequence
     {
@@ -84,7 +88,7 @@ pub(super) fn judge(store: Meta, mark: MarkIs, journal: &JournalIs) -> Verdict {
         (MarkIs::Read(mark), JournalIs::Read { sequence, .. }) if *sequence >= mark.journaled => {
             Verdict::Newest(JournalStep::Complete)
         }
-        (MarkIs::Read(_), _) => Verdict::Newest(JournalStep::Replace),
+        (MarkIs::Read(_) | MarkIs::Half(_), _) => Verdict::Newest(JournalStep::Replace),
         // Nothing is left of a mark and a journal only where somebody moved them away, to have the store as it is.
         (MarkIs::Missing, JournalIs::Missing) => Verdict::Newest(JournalStep::Replace),
         (_, JournalIs::Read { .. }) => Verdict::Unproven(Obstacle::NoMark),
@@ -98,12 +102,14 @@ pub(super) fn can_rebuild(mark: MarkIs, journal: &JournalIs) -> Result<(), Obsta
     match (mark, journal) {
         (_, JournalIs::Missing) => Err(Obstacle::NoJournal),
         (_, JournalIs::Damaged(damage)) => Err(Obstacle::Journal(damage.clone())),
-        (MarkIs::Read(mark), JournalIs::Read { sequence, .. }) if *sequence < mark.journaled => {
+        (MarkIs::Read(mark) | MarkIs::Half(mark), JournalIs::Read { sequence, .. }) if *sequence < mark.journaled => {
             Err(Obstacle::JournalEnds { found: *sequence, expected: mark.journaled })
         }
         (MarkIs::Unreadable, _) => Err(Obstacle::NoMark),
+        // No crash does both, since a journal is synced before its group is marked: the last group may be what is missing.
+        (MarkIs::Half(_), JournalIs::Read { tail: Tail::Torn, .. }) => Err(Obstacle::NoMark),
         // Missing, not unreadable: somebody moved it away to have what the journal holds.
-        (MarkIs::Missing | MarkIs::Read(_), JournalIs::Read { .. }) => Ok(()),
+        (MarkIs::Missing | MarkIs::Read(_) | MarkIs::Half(_), JournalIs::Read { .. }) => Ok(()),
     }
 }
 
@@ -175,7 +181,12 @@ mod tests {
         assert_eq!(can_rebuild(mark(9, 4), &good), Ok(()));
         assert_eq!(can_rebuild(MarkIs::Missing, &good), Ok(()));
         assert_eq!(can_rebuild(MarkIs::Unreadable, &good), Err(Obstacle::NoMark));
+        let MarkIs::Read(known) = mark(9, 5) else { panic!("it is read") };
+        assert_eq!(can_rebuild(MarkIs::Half(known), &journal(5, Tail::Clean, 9)), Ok(()));
+        assert_eq!(can_rebuild(MarkIs::Half(known), &good), Err(Obstacle::NoMark));
         let ends = Obstacle::JournalEnds { found: 5, expected: 6 };
+        let MarkIs::Read(later) = mark(9, 6) else { panic!("it is read") };
+        assert_eq!(can_rebuild(MarkIs::Half(later), &journal(5, Tail::Clean, 9)), Err(ends.clone()));
         assert_eq!(can_rebuild(mark(9, 6), &good), Err(ends));
         assert_eq!(can_rebuild(mark(9, 5), &JournalIs::Missing), Err(Obstacle::NoJournal));
     }

@@ -88,6 +88,8 @@ pub(super) struct MarkFile {
     file: File,
     /// Not the one that holds the newest mark.
     next_slot: u64,
+    /// The other slot was unreadable: the newest mark may have been there.
+    half: bool,
 }
 
 /// What was found in place of the file.
@@ -105,7 +107,7 @@ impl MarkFile {
         for slot in 0..2 {
             draft.file.write_all_at(&mark.to_disk(), slot * SLOT_BYTES)?;
         }
-        Ok(Self { file: draft.put_in_place()?, next_slot: 0 })
+        Ok(Self { file: draft.put_in_place()?, next_slot: 0, half: false })
     }
 
     pub(super) fn find(path: &Path) -> io::Result<FoundMark> {
@@ -115,15 +117,21 @@ impl MarkFile {
             Err(error) => return Err(error),
         };
         let slots = [read_slot(&file, 0)?, read_slot(&file, 1)?];
+        let half = slots.contains(&None);
         let newest = slots
             .into_iter()
             .zip([1, 0])
             .filter_map(|(mark, other_slot)| mark.map(|mark| (mark, other_slot)))
             .max_by_key(|(mark, _)| mark.sequence);
         Ok(match newest {
-            Some((mark, next_slot)) => FoundMark::Read(Self { file, next_slot }, mark),
+            Some((mark, next_slot)) => FoundMark::Read(Self { file, next_slot, half }, mark),
             None => FoundMark::Unreadable,
         })
+    }
+
+    /// Whether a later mark may have been lost, as it was found.
+    pub(super) fn is_half(&self) -> bool {
+        self.half
     }
 
     /// Without waiting for the disk.
@@ -205,7 +213,7 @@ mod tests {
         bytes[4096 + 10] ^= 1;
         fs::write(&path, bytes).unwrap();
         let FoundMark::Read(mut file, found) = MarkFile::find(&path).unwrap() else { panic!("unreadable") };
-        assert_eq!(found, mark(1));
+        assert_eq!((found, file.is_half()), (mark(1), true));
         file.write(mark(2)).unwrap();
         check(&path, Some(2));
     }

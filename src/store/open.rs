@@ -226,6 +226,7 @@ impl FoundMark {
         match self {
             Self::Missing => MarkIs::Missing,
             Self::Unreadable => MarkIs::Unreadable,
+            Self::Read(file, mark) if file.is_half() => MarkIs::Half(*mark),
             Self::Read(_, mark) => MarkIs::Read(*mark),
         }
     }

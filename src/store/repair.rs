@@ -79,7 +79,7 @@ pub(super) fn repair(location: &Location, case: Case) -> Result<Option<Recovery>
     };
     let records = records_of(&file).map_err(|error| location.disk(error))?;
     let marked = match mark.is() {
-        MarkIs::Read(mark) => mark,
+        MarkIs::Read(mark) | MarkIs::Half(mark) => mark,
         // The new store has to have a mark older than itself, or it would not be taken for the newest.
         MarkIs::Missing | MarkIs::Unreadable => {
             let mark = Mark {

@@ -136,7 +136,7 @@ async fn without_a_mark_the_journal_rebuilds_when_told_to() {
     let model = filled(&dir).await;
     scribble(&dir, "store/db");
     scribble(&dir, "store.mark");
-    let dir = check_refused(&dir, ["its mark is missing or unreadable", "store.mark away"]);
+    let dir = check_refused(&dir, ["its mark is missing or not whole", "store.mark away"]);
     remove(&dir, "store.mark");
     let (store, loaded) = open(&dir);
     assert_eq!(Model::read(&store, &loaded).await.durable, model.durable);
